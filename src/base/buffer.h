@@ -1,0 +1,93 @@
+// A growable run of bytes: appended at the end, consumed at the front. And the pool its memory comes from.
+//
+//        data_                                   capacity_
+//        |----consumed----|-----view()-----|--room()--|
+//                         begin_           end_
+//
+// An empty Buffer holds no memory. Blocks of kBlockBytes are kept in the pool for the next user; larger ones go back to the
+// allocator at once. Growing never fails: the pool counts the bytes in use and the owner of the pool acts on over_limit().
+// Owner: a session (through its worker). Threads: pool and buffers belong to one thread.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+namespace pelikan {
+
+class BufferPool {
+ public:
+  static constexpr std::size_t kBlockBytes = 16 * 1024;
+  static constexpr std::size_t kFreeBlocksMax = 256;
+
+  explicit BufferPool(std::size_t limit_bytes) : limit_bytes_(limit_bytes) {}
+  ~BufferPool();
+  BufferPool(const BufferPool&) = delete;
+  BufferPool& operator=(const BufferPool&) = delete;
+
+  // A block of at least `bytes`; `bytes` becomes its true size.
+  [[nodiscard]] char* allocate(std::size_t& bytes);
+  void release(char* block, std::size_t bytes) noexcept;
+
+  // Any thread may read these two.
+  [[nodiscard]] std::size_t bytes_in_use() const noexcept { return bytes_in_use_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool over_limit() const noexcept { return bytes_in_use() > limit_bytes_; }
+
+ private:
+  std::vector<char*> free_blocks_;
+  std::atomic<std::size_t> bytes_in_use_{0};  // one writer: the owner thread
+  std::size_t limit_bytes_;
+};
+
+class Buffer {
+ public:
+  explicit Buffer(BufferPool& pool) noexcept : pool_(&pool) {}
+  ~Buffer() { reset(); }
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    if (this != &other) {
+      reset();
+      swap(other);
+    }
+    return *this;
+  }
+
+  [[nodiscard]] std::string_view view() const noexcept { return {data_ + begin_, end_ - begin_}; }
+  [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
+  [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+
+  void append(std::string_view bytes) {
+    if (bytes.empty()) return;
+    std::memcpy(prepare(bytes.size()), bytes.data(), bytes.size());
+    end_ += bytes.size();
+  }
+  // Room for `bytes` more at the returned place; commit() says how many of them were written.
+  [[nodiscard]] char* prepare(std::size_t bytes) {
+    if (capacity_ - end_ < bytes) grow(bytes);
+    return data_ + end_;
+  }
+  void commit(std::size_t bytes) noexcept { end_ += bytes; }
+  void consume(std::size_t bytes) noexcept {
+    begin_ += bytes;
+    if (begin_ == end_) begin_ = end_ = 0;
+  }
+  void truncate(std::size_t size) noexcept { end_ = begin_ + size; }  // REQUIRES: size <= size()
+  void clear() noexcept { begin_ = end_ = 0; }
+  // Gives the memory back to the pool.
+  void reset() noexcept;
+
+ private:
+  void swap(Buffer& other) noexcept;
+  void grow(std::size_t bytes);
+
+  BufferPool* pool_ = nullptr;
+  char* data_ = nullptr;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::size_t capacity_ = 0;
+};
+
+}  // namespace pelikan

@@ -1,0 +1,114 @@
+// One event loop per thread, in completion style: the loop receives and sends, and tells its streams what has happened.
+// Two engines stand behind it, io_uring and epoll; what a Stream sees is the same to the byte.
+//
+// Owner:   a listener or a worker. Threads: everything on the owner's thread, except wake() and the read-only getters.
+// A turn:  wait() sends nothing by itself in epoll and submits in io_uring; dispatch() makes all callbacks. The caller reads the
+//          clock between the two. No callback is ever made from inside attach(), send(), pause(), resume() or close().
+//
+// Life of a stream:
+//
+//   attach() -> on_data()* -> on_end(0: peer finished writing | errno: connection lost) -> close() -> on_closed()
+//                  ^ pause() / resume()                                                      ^ may be called at any time
+//   send() -> on_sent()       at most one buffer under way; what was under way when close() is called is dropped
+//
+// After close() nothing but on_closed() is called, exactly once, from a later dispatch(); only then may the Stream be destroyed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/buffer.h"
+#include "net/fd.h"
+
+namespace pelikan::net {
+
+class Stream {
+ public:
+  virtual ~Stream() = default;
+
+  // Bytes received, in order; valid during the call only. After pause() what was under way may still arrive (bounded).
+  virtual void on_data(std::string_view bytes) = 0;
+  // Nothing more will be received. 0: the peer finished writing, sending still works. Else an errno: the connection is lost.
+  virtual void on_end(int error) = 0;
+  // The buffer passed to send() has been handed to the kernel whole.
+  virtual void on_sent() = 0;
+  // The descriptor is closed and the loop has forgotten the stream: its owner may destroy it.
+  virtual void on_closed() = 0;
+
+ private:
+  friend class EpollLoop;
+  friend class UringLoop;
+  // What an engine keeps per stream, so that a connection needs no second allocation.
+  struct State {
+    Fd fd;
+    std::uint32_t output_sent = 0;  // bytes of `output` already taken by the kernel
+    bool receiving = false;         // the owner wants data
+    bool armed = false;             // a receive is under way in the kernel (io_uring), or EPOLLIN is set (epoll)
+    bool sending = false;           // `output` is under way
+    bool write_armed = false;       // EPOLLOUT is set (epoll)
+    bool ended = false;             // on_end() was called
+    bool closing = false;           // close() was called
+    bool queued = false;            // in the loop's list for the end of this turn
+    std::uint8_t pending = 0;       // completions still to come (io_uring)
+  } state_;
+  std::unique_ptr<Buffer> output_;  // engine's own; see send()
+};
+
+// A listening socket's owner.
+class Acceptor {
+ public:
+  virtual ~Acceptor() = default;
+  virtual void on_accept(Fd fd) = 0;
+  // accept failed with EMFILE, ENFILE, ENOBUFS, ENOMEM ...: the loop has stopped accepting until resume_accept().
+  virtual void on_accept_error(int error) = 0;
+};
+
+enum class Engine : std::uint8_t { kAuto, kEpoll, kUring };
+
+struct LoopOptions {
+  Engine engine = Engine::kAuto;
+  std::uint32_t receive_bytes = 16 * 1024;  // most that one on_data() carries
+  std::uint32_t receive_buffers = 256;      // io_uring: buffers provided to the kernel; a power of two
+};
+
+class Loop {
+ public:
+  virtual ~Loop() = default;
+
+  virtual void attach(Stream& stream, Fd fd) = 0;
+  // REQUIRES: no send under way, stream not closed. The loop owns the buffer until on_sent() or on_closed().
+  virtual void send(Stream& stream, Buffer&& output) = 0;
+  virtual void pause(Stream& stream) = 0;
+  virtual void resume(Stream& stream) = 0;
+  // Sends FIN; receiving goes on. REQUIRES: no send under way.
+  virtual void shutdown_write(Stream& stream) = 0;
+  virtual void close(Stream& stream) = 0;
+
+  virtual void listen(Acceptor& acceptor, int listening_fd) = 0;  // more than one listening socket may be added
+  virtual void pause_accept() = 0;
+  virtual void resume_accept() = 0;
+
+  // Waits until something happened, wake() was called, or the time is over (-1: no limit; 0: only look).
+  virtual void wait(int timeout_ms) = 0;
+  // Makes the callbacks for what happened. Returns how many streams received data.
+  virtual std::size_t dispatch() = 0;
+
+  // Makes wait() return soon. Any thread; costs a system call only when no earlier wake() is still unseen.
+  virtual void wake() noexcept = 0;
+
+  [[nodiscard]] virtual std::string_view engine_name() const noexcept = 0;  // "io_uring" or "epoll"
+};
+
+struct EngineChoice {
+  Engine engine = Engine::kEpoll;
+  std::string reason;  // why, for the log, `stats` and /vars.json: "probe passed", "io_uring_setup: EPERM ...", "forced by net.engine"
+};
+
+// Probes once (set up a ring with the wanted flags, register buffers, receive on a socket pair, accept on a socket).
+// kUring that fails the probe throws std::runtime_error with the reason; kAuto falls back to epoll.
+[[nodiscard]] EngineChoice choose_engine(Engine wanted);
+[[nodiscard]] std::unique_ptr<Loop> make_loop(const LoopOptions& options);  // REQUIRES: engine is not kAuto
+
+}  // namespace pelikan::net
