@@ -5,7 +5,7 @@
 #
 # DEPS are modules and are checked: the test `layers` compares them with the #include lines.
 # TEST_DEPS are modules that only the tests may include. LIBS are libraries from packages.
-# A module's folder is its name with the known prefixes turned into folders.
+# A module's folder is the one that declares it. Every file in it is listed, or `layers` fails.
 
 function(pelikan_settings TARGET)
   target_compile_features(${TARGET} PUBLIC cxx_std_23)
@@ -53,7 +53,12 @@ function(pelikan_module NAME)
   file(RELATIVE_PATH dir ${PROJECT_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR})
   string(REPLACE ";" "," deps_text "${A_DEPS}")
   string(REPLACE ";" "," test_deps_text "${A_TEST_DEPS}")
-  set_property(GLOBAL APPEND_STRING PROPERTY PELIKAN_LAYERS "${NAME}|${dir}|${deps_text}|${test_deps_text}\n")
+  set(test_files ${A_TESTS} ${A_FUZZ} ${A_BENCH})
+  list(TRANSFORM test_files APPEND .cc)
+  set(files ${A_HEADERS} ${A_SOURCES} ${test_files})
+  string(REPLACE ";" "," files_text "${files}")
+  set_property(GLOBAL APPEND_STRING PROPERTY PELIKAN_LAYERS
+               "${NAME}|${dir}|${deps_text}|${test_deps_text}|${files_text}\n")
 
   foreach(test ${A_TESTS})
     pelikan_executable(${NAME}_${test} SOURCES ${test}.cc DEPS ${NAME} ${A_TEST_DEPS} LIBS GTest::gtest GTest::gtest_main)
@@ -80,8 +85,8 @@ function(pelikan_fuzz MODULE FUZZ TEST_DEPS)
     pelikan_executable(${target} SOURCES ${FUZZ}.cc ${PROJECT_SOURCE_DIR}/src/testing/fuzz_main.cc
                        DEPS ${MODULE} ${TEST_DEPS})
   endif()
-  set_property(GLOBAL APPEND PROPERTY PELIKAN_FUZZ_TARGETS ${target})
   set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/${FUZZ}_corpus)
+  set_property(GLOBAL APPEND_STRING PROPERTY PELIKAN_FUZZ_TARGETS "${target} ${corpus}\n")
   if(NOT PELIKAN_LIBFUZZER)
     add_test(NAME ${MODULE}.${FUZZ} COMMAND ${target} ${corpus})
   endif()
@@ -93,14 +98,14 @@ function(pelikan_server NAME)
   pelikan_executable(pelikan-${NAME} SOURCES ${A_SOURCES} DEPS ${A_DEPS} LIBS ${A_LIBS})
   file(RELATIVE_PATH dir ${PROJECT_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR})
   string(REPLACE ";" "," deps_text "${A_DEPS}")
-  set_property(GLOBAL APPEND_STRING PROPERTY PELIKAN_LAYERS "pelikan-${NAME}|${dir}|${deps_text}|\n")
+  string(REPLACE ";" "," files_text "${A_SOURCES}")
+  set_property(GLOBAL APPEND_STRING PROPERTY PELIKAN_LAYERS "pelikan-${NAME}|${dir}|${deps_text}||${files_text}\n")
 endfunction()
 
-# build/<preset>/layers.txt: module|folder|deps|test deps, one line each; read by the tests `layers` and `sizes`.
+# For the checks, one line each: layers.txt (module|folder|deps|test deps|files) and fuzz_targets.txt (target corpus).
 function(pelikan_write_layers)
   get_property(layers GLOBAL PROPERTY PELIKAN_LAYERS)
   file(WRITE ${CMAKE_BINARY_DIR}/layers.txt "${layers}")
   get_property(fuzz GLOBAL PROPERTY PELIKAN_FUZZ_TARGETS)
-  string(REPLACE ";" "\n" fuzz "${fuzz}")
-  file(WRITE ${CMAKE_BINARY_DIR}/fuzz_targets.txt "${fuzz}\n")
+  file(WRITE ${CMAKE_BINARY_DIR}/fuzz_targets.txt "${fuzz}")
 endfunction()

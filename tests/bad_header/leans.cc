@@ -1,0 +1,3 @@
+#include <string_view>
+
+#include "leans.h"

@@ -1,0 +1,3 @@
+#pragma once
+
+inline std::size_t length(std::string_view text) { return text.size(); }
