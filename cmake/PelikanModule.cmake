@@ -1,6 +1,6 @@
 # One module = one target = one declaration of what it may include.
 #
-#   pelikan_module(protocol_ping HEADERS ping.h SOURCES ping.cc DEPS base protocol
+#   pelikan_module(protocol_ping HEADERS ping.h SOURCES ping.cc DEPS protocol
 #                  LIBS fmt::fmt TESTS ping_test FUZZ ping_fuzz BENCH ping_bench TEST_DEPS testing)
 #
 # DEPS are modules and are checked: the test `layers` compares them with the #include lines.
