@@ -87,6 +87,10 @@ class SizesTest(unittest.TestCase):
                    'tests/node_modules/d.js': '\n' * 9999, 'src/x_fuzz_corpus/e': '\n' * 9999}) as root:
             self.assertEqual(sizes.measure(root), [(801, 'tests/c.py'), (501, 'src/b.cc')])
 
+    def test_only_wide_lines_are_named(self):
+        with Tree({'src/a.cc': 'x' * 120 + '\n// ' + 'é' * 117 + '\n', 'src/b.h': '\n' + 'x' * 121 + '\n'}) as root:
+            self.assertEqual(sizes.wide_lines(root), ['src/b.h:2'])
+
 
 if __name__ == '__main__':
     unittest.main()

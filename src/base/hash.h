@@ -11,7 +11,7 @@ class KeyHash {
  public:
   static constexpr std::size_t kSecretBytes = 192;
 
-  KeyHash();                                    // a secret from the kernel's random generator
+  KeyHash();                                      // a secret from the kernel's random generator
   explicit KeyHash(std::uint64_t seed) noexcept;  // a fixed secret, for tests that must repeat
 
   [[nodiscard]] std::uint64_t operator()(std::string_view key) const noexcept;

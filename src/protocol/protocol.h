@@ -1,7 +1,8 @@
-// What a protocol is, and what makes a storage able to answer it. Both are only concepts here: a protocol knows no sockets and
-// no storage, a storage knows no protocol, and `core` is written against these two.
+// What a protocol is, and what makes a storage able to answer it. Both are only concepts here: a protocol knows no
+// sockets and no storage, a storage knows no protocol, and `core` is written against these two.
 //
-// A protocol is a small object, one per session. It keeps what must survive between two calls of parse() (often nothing).
+// A protocol is a small object, one per session. It keeps what must survive between two calls of parse() (often
+// nothing).
 #pragma once
 
 #include <concepts>
@@ -14,8 +15,8 @@
 namespace pelikan {
 
 // What parse() found at the front of the bytes:
-//   kDone      a request, `consumed` bytes long. `consumed` may reach past the bytes that were given: the rest is discarded as it
-//              arrives (this is how data of a refused request is swallowed).
+//   kDone      a request, `consumed` bytes long. `consumed` may reach past the bytes that were given: the rest is
+//              discarded as it arrives (this is how data of a refused request is swallowed).
 //   kNeedMore  the request is not whole. `consumed` is the total size to wait for when that is known, else 0.
 //   kInvalid   nothing can be understood from here on: the session is closed without a reply.
 enum class ParseStatus : std::uint8_t { kDone, kNeedMore, kInvalid };
@@ -25,18 +26,18 @@ struct ParseResult {
   std::uint64_t consumed = 0;
 };
 
-// A Request may view the bytes given to parse(); it is valid until they are consumed. The cost of parsing the same bytes again
-// after kNeedMore must not grow with their square: a caller that was told a size waits for it.
+// A Request may view the bytes given to parse(); it is valid until they are consumed. The cost of parsing the same bytes
+// again after kNeedMore must not grow with their square: a caller that was told a size waits for it.
 template <class P>
 concept Protocol = std::default_initializable<P> && std::default_initializable<typename P::Request> &&
-    requires(P protocol, std::string_view bytes, typename P::Request& request, const typename P::Response& response,
-             Buffer& out) {
-      { protocol.parse(bytes, request) } -> std::same_as<ParseResult>;
-      { P::compose(response, out) } -> std::same_as<void>;
-    };
+                   requires(P protocol, std::string_view bytes, typename P::Request& request,
+                            const typename P::Response& response, Buffer& out) {
+                     { protocol.parse(bytes, request) } -> std::same_as<ParseResult>;
+                     { P::compose(response, out) } -> std::same_as<void>;
+                   };
 
-// Where a storage puts its answer: each call composes one response into the write buffer at once, so a response may view the
-// storage's memory. A request may be answered by none, one or many responses.
+// Where a storage puts its answer: each call composes one response into the write buffer at once, so a response may view
+// the storage's memory. A request may be answered by none, one or many responses.
 template <class P>
 class Replies {
  public:

@@ -1,4 +1,5 @@
-// The request path: parse, execute, compose, until the bytes are used up or a limit is reached. Workers and tests share it.
+// The request path: parse, execute, compose, until the bytes are used up or a limit is reached. Workers and tests share
+// it.
 #pragma once
 
 #include <algorithm>
@@ -9,8 +10,8 @@ namespace pelikan {
 
 // Bounds on what one session may do in one turn, so that it neither starves the others nor fills memory.
 struct ServeLimits {
-  std::size_t requests_max = 1024;           // executed per turn
-  std::size_t output_bytes_max = 256 * 1024;  // stop executing when this much waits to be sent (one response may overshoot)
+  std::size_t requests_max = 1024;            // executed per turn
+  std::size_t output_bytes_max = 256 * 1024;  // stop when this much waits to be sent (one response may overshoot)
 };
 
 // Why serve() stopped:
