@@ -1,0 +1,147 @@
+// The cache: items in segments, found through a hash index, dropped a segment at a time. What docs/storage.md explains.
+//
+// Owner:      one thread (the worker, or later the storage thread). Nothing here locks.
+// Time:       comes in with the constructor and turn(); an item whose expire_at <= Time::floor_sec is gone. Callers add a TTL to
+//             Time::ceil_sec. So nothing expires early and nothing lives a whole second too long.
+// Limits:     keys of 0 to 255 bytes, values of at most seg.max_value_size, and key and value together in one segment: fits().
+// When full:  the eviction policy makes room; only seg.eviction = "none" ever answers kNoSpace. The constructor throws
+//             std::runtime_error with one line when the settings make no sense or the memory is not to be had. Nothing else throws.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "storage/segcache/options.h"
+
+namespace pelikan::storage::segcache {
+
+// What is stored under a key. The views hold until the next call that writes (write, touch, erase, flush, turn).
+struct Item {
+  std::string_view key;
+  std::string_view value;
+  std::uint32_t flags = 0;
+  std::uint32_t expire_at = 0;  // monotonic second, 0 = never; rounded up as it is stored
+  std::uint64_t cas = 0;        // names this version: never 0, never that of another version; eviction may change it
+};
+
+// What a write does with the item it found (or did not find).
+struct Verdict {
+  enum class Kind : std::uint8_t { kKeep, kErase, kStore };
+
+  Kind kind = Kind::kKeep;
+  std::string_view front = {};  // the new value is front + back; both may view the current item or anything else
+  std::string_view back = {};
+  std::uint32_t flags = 0;
+  std::uint32_t expire_at = 0;  // 0 = never; one that has passed stores an item which is gone at once
+
+  static Verdict keep() noexcept { return {}; }
+  static Verdict erase() noexcept { return {.kind = Kind::kErase}; }
+  static Verdict store(std::string_view value, std::uint32_t flags, std::uint32_t expire_at) noexcept {
+    return {.kind = Kind::kStore, .front = value, .flags = flags, .expire_at = expire_at};
+  }
+};
+
+//   kTooLarge  such an item can never fit; the old item is untouched
+//   kNoSpace   the heap is full and the policy is "none"; the old item is untouched
+struct WriteResult {
+  enum class Status : std::uint8_t { kKept, kErased, kStored, kTooLarge, kNoSpace };
+
+  Status status = Status::kKept;
+  std::uint64_t cas = 0;  // of the item that is there now; 0 when there is none
+};
+
+// A reading of what there is. The same numbers are published as metrics once per turn.
+struct Stats {
+  std::uint64_t items = 0;        // alive, or expired and not yet noticed
+  std::uint64_t live_bytes = 0;   // of those items, headers and alignment included
+  std::uint64_t heap_bytes = 0;   // all segments
+  std::uint64_t index_bytes = 0;  // buckets and overflow buckets in use
+  std::uint64_t segments = 0;
+  std::uint64_t segments_free = 0;
+  std::uint64_t segment_bytes = 0;
+  std::uint64_t oldest_age_sec = 0;  // of the oldest segment in use
+  std::uint64_t evicted_items = 0;
+  std::uint64_t expired_items = 0;  // reclaimed because their time had come
+  std::uint64_t stored_items = 0;   // ever
+};
+
+class Store;
+
+class SegCache {
+ public:
+  SegCache(const SegOptions& options, const KeyHash& hash, const Time& start);
+  ~SegCache();
+  SegCache(const SegCache&) = delete;
+  SegCache& operator=(const SegCache&) = delete;
+
+  // Once per loop turn, before the requests of that turn: the time, and a bounded step of whatever waits to be done.
+  void turn(const Time& now) noexcept;
+
+  // get() counts a hit for the eviction policy, peek() leaves no trace.
+  [[nodiscard]] std::optional<Item> get(std::string_view key) noexcept;
+  [[nodiscard]] std::optional<Item> peek(std::string_view key) noexcept;
+
+  // The one compare-and-modify primitive: decide(const Item* current) -> Verdict, where current is null on a miss. Set, add, cas,
+  // append and incr are lambdas. REQUIRES: decide does not call into this cache.
+  template <class Decide>
+  WriteResult write(std::string_view key, Decide&& decide) {
+    Target target = find_target(key);
+    const Verdict verdict = std::forward<Decide>(decide)(target.item ? &*target.item : nullptr);
+    return apply(target, verdict);
+  }
+
+  // A new expiry under the same token where the layout can hold it, else the item is written anew. False when there is no such
+  // item (or, with eviction "none", no room to write it anew).
+  bool touch(std::string_view key, std::uint32_t expire_at) noexcept;
+  bool erase(std::string_view key) noexcept;
+  // All stored so far is gone, in constant time; memory comes back over the next turns.
+  void flush() noexcept;
+
+  // Whether such an item could ever be stored.
+  [[nodiscard]] bool fits(std::size_t key_bytes, std::size_t value_bytes) const noexcept;
+
+  // f(const Item&) on up to `limit` live items, in no particular order; gives up after looking at kVisitScanMax items.
+  template <class F>
+  void visit(std::size_t limit, F&& f) const {
+    Cursor cursor;
+    for (std::size_t n = 0; n < limit; ++n) {
+      const std::optional<Item> item = next(cursor);
+      if (!item) return;
+      f(*item);
+    }
+  }
+  static constexpr std::size_t kVisitScanMax = 1 << 20;
+
+  [[nodiscard]] Stats stats() const noexcept;
+
+  // For tests: walks everything and stops the process (CHECK) when counters, chains, index and items do not agree.
+  void check_invariants() const;
+
+ private:
+  // What write() found: the hash of the key, and the item if there is one.
+  struct Target {
+    std::string_view key;
+    std::uint64_t hash = 0;
+    std::optional<Item> item;
+  };
+  // Where visit() is.
+  struct Cursor {
+    std::uint32_t segment = 0;
+    std::uint32_t offset = 0;
+    std::size_t scanned = 0;
+  };
+
+  [[nodiscard]] Target find_target(std::string_view key) noexcept;
+  WriteResult apply(const Target& target, const Verdict& verdict) noexcept;
+  [[nodiscard]] std::optional<Item> next(Cursor& cursor) const noexcept;
+
+  std::unique_ptr<Store> store_;
+};
+
+}  // namespace pelikan::storage::segcache
