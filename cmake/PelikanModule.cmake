@@ -47,7 +47,7 @@ function(pelikan_module NAME)
   set(deps ${A_DEPS})
   list(TRANSFORM deps PREPEND pelikan_)
   target_link_libraries(${target} ${scope} ${deps} ${A_LIBS})
-  # The headers' own check (all_verify_interface_header_sets) compiles them with our warnings.
+  # all_verify_interface_header_sets compiles each header alone.
   set_target_properties(${target} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
 
   file(RELATIVE_PATH dir ${PROJECT_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR})

@@ -29,7 +29,7 @@ TEST(SpscRing, KeepsOrderAcrossThreads) {
   std::jthread producer([&] {
     for (int i = 0; i < kItems; ++i) {
       int item = i;
-      while (!ring.push(std::move(item))) std::this_thread::yield();
+      while (!ring.push(int{item})) std::this_thread::yield();
     }
   });
   for (int expected = 0; expected < kItems;) {
