@@ -2,8 +2,12 @@
 // Two engines stand behind it, io_uring and epoll; what a Stream sees is the same to the byte.
 //
 // Owner:   a listener or a worker. Threads: everything on the owner's thread, except wake() and the read-only getters.
-// A turn:  wait() sends nothing by itself in epoll and submits in io_uring; dispatch() makes all callbacks. The caller reads the
-//          clock between the two. No callback is ever made from inside attach(), send(), pause(), resume() or close().
+//          Construction, attach() and listen() may happen on another thread before the first wait() (io_uring binds the ring to
+//          the thread of the first wait()).
+// A turn:  wait() sends nothing by itself in epoll and submits in io_uring; dispatch() makes all callbacks. The caller reads
+//          the clock between the two. No callback is ever made from inside attach(), send(), pause(), resume() or close().
+// Limits:  an epoll turn receives once per stream; an io_uring turn at most what `receive_buffers` hold.
+// Failure: constructors throw. Later, all trouble of a connection is an on_end(errno), of accepting an on_accept_error(errno).
 //
 // Life of a stream:
 //
@@ -11,11 +15,16 @@
 //                  ^ pause() / resume()                                                      ^ may be called at any time
 //   send() -> on_sent()       at most one buffer under way; what was under way when close() is called is dropped
 //
+// on_end(0) may be followed by one on_end(errno), when what is sent afterwards cannot be delivered. A connection that is lost while
+// its stream is paused and sends nothing is noticed by the next resume() or send().
 // After close() nothing but on_closed() is called, exactly once, from a later dispatch(); only then may the Stream be destroyed.
+// A Loop may be destroyed before its streams: they get no more callbacks.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -43,23 +52,35 @@ class Stream {
   // What an engine keeps per stream, so that a connection needs no second allocation.
   struct State {
     Fd fd;
-    std::uint32_t output_sent = 0;  // bytes of `output` already taken by the kernel
-    bool receiving = false;         // the owner wants data
-    bool armed = false;             // a receive is under way in the kernel (io_uring), or EPOLLIN is set (epoll)
-    bool sending = false;           // `output` is under way
-    bool write_armed = false;       // EPOLLOUT is set (epoll)
-    bool ended = false;             // on_end() was called
-    bool closing = false;           // close() was called
-    bool queued = false;            // in the loop's list for the end of this turn
-    std::uint8_t pending = 0;       // completions still to come (io_uring)
+    int error = 0;                 // epoll: found in attach(), to be told by the next dispatch()
+    std::optional<Buffer> output;  // passed to send(), not yet taken whole by the kernel
+    bool receiving = false;        // the owner wants data
+    bool ended = false;            // on_end() was called
+    bool lost = false;             // ... with an errno
+    bool closing = false;          // close() was called
+    bool queued = false;           // in the loop's list of streams that want something done
+
+    // epoll
+    bool registered = false;     // known to the epoll set
+    std::uint32_t interest = 0;  // the events it is registered for
+
+    // io_uring: what is under way in the kernel
+    bool receive_armed = false;   // a multishot receive
+    bool receive_cancel = false;  // its cancellation
+    bool send_armed = false;      // a send
+    bool send_cancel = false;     // its cancellation
+    bool send_at_once = false;    // the send must not wait in the kernel: see SentNotice::kLater
+    bool fed = false;             // got data since the receive was armed
+    std::uint8_t pending = 0;     // completions still to come
+    std::uint32_t turn = 0;       // the last turn that brought data
   } state_;
-  std::unique_ptr<Buffer> output_;  // engine's own; see send()
 };
 
 // A listening socket's owner.
 class Acceptor {
  public:
   virtual ~Acceptor() = default;
+  // After pause_accept() connections that the kernel had already accepted may still come.
   virtual void on_accept(Fd fd) = 0;
   // accept failed with EMFILE, ENFILE, ENOBUFS, ENOMEM ...: the loop has stopped accepting until resume_accept().
   virtual void on_accept_error(int error) = 0;
@@ -71,7 +92,12 @@ struct LoopOptions {
   Engine engine = Engine::kAuto;
   std::uint32_t receive_bytes = 16 * 1024;  // most that one on_data() carries
   std::uint32_t receive_buffers = 256;      // io_uring: buffers provided to the kernel; a power of two
+  std::uint32_t ring_entries = 1024;        // io_uring: submissions per system call; four times as many completions
 };
+
+// When on_sent() comes. kLater: nothing waits for it, so it may come together with the loop's next event; this saves io_uring
+// one system call per turn. Choose it for the last reply of a batch, never before close() or when there is more to send.
+enum class SentNotice : std::uint8_t { kSoon, kLater };
 
 class Loop {
  public:
@@ -79,14 +105,16 @@ class Loop {
 
   virtual void attach(Stream& stream, Fd fd) = 0;
   // REQUIRES: no send under way, stream not closed. The loop owns the buffer until on_sent() or on_closed().
-  virtual void send(Stream& stream, Buffer&& output) = 0;
+  virtual void send(Stream& stream, Buffer&& output, SentNotice notice = SentNotice::kSoon) = 0;
   virtual void pause(Stream& stream) = 0;
   virtual void resume(Stream& stream) = 0;
   // Sends FIN; receiving goes on. REQUIRES: no send under way.
   virtual void shutdown_write(Stream& stream) = 0;
   virtual void close(Stream& stream) = 0;
 
-  virtual void listen(Acceptor& acceptor, int listening_fd) = 0;  // more than one listening socket may be added
+  // More than one listening socket may be added. They stay their owner's, who closes them after the loop is destroyed, or after
+  // pause_accept() and a turn.
+  virtual void listen(Acceptor& acceptor, int listening_fd) = 0;
   virtual void pause_accept() = 0;
   virtual void resume_accept() = 0;
 
@@ -95,7 +123,7 @@ class Loop {
   // Makes the callbacks for what happened. Returns how many streams received data.
   virtual std::size_t dispatch() = 0;
 
-  // Makes wait() return soon. Any thread; costs a system call only when no earlier wake() is still unseen.
+  // Makes wait() return soon. Any thread; costs a system call only when the loop sleeps and no earlier wake() is unseen.
   virtual void wake() noexcept = 0;
 
   [[nodiscard]] virtual std::string_view engine_name() const noexcept = 0;  // "io_uring" or "epoll"
@@ -103,7 +131,8 @@ class Loop {
 
 struct EngineChoice {
   Engine engine = Engine::kEpoll;
-  std::string reason;  // why, for the log, `stats` and /vars.json: "probe passed", "io_uring_setup: EPERM ...", "forced by net.engine"
+  std::string
+      reason;  // why, for the log, `stats` and /vars.json: "probe passed", "io_uring_queue_init: Operation not permitted"
 };
 
 // Probes once (set up a ring with the wanted flags, register buffers, receive on a socket pair, accept on a socket).
