@@ -28,8 +28,7 @@ TEST(SpscRing, KeepsOrderAcrossThreads) {
   SpscRing<int> ring(64);
   std::jthread producer([&] {
     for (int i = 0; i < kItems; ++i) {
-      int item = i;
-      while (!ring.push(int{item})) std::this_thread::yield();
+      while (!ring.push(int{i})) std::this_thread::yield();
     }
   });
   for (int expected = 0; expected < kItems;) {
