@@ -3,6 +3,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import documents
 import layers
 import sizes
 
@@ -90,6 +91,32 @@ class SizesTest(unittest.TestCase):
     def test_only_wide_lines_are_named(self):
         with Tree({'src/a.cc': 'x' * 120 + '\n// ' + 'é' * 117 + '\n', 'src/b.h': '\n' + 'x' * 121 + '\n'}) as root:
             self.assertEqual(sizes.wide_lines(root), ['src/b.h:2'])
+
+
+class DocumentsTest(unittest.TestCase):
+    FILES = {'src/a.h': 'one();\ntwo();\n', 'docs/b.md': '[a](../src/a.h), [out](https://example.org)\n',
+             'README.md': 'see [docs](docs) and [b](docs/b.md#part)\n```cpp src/a.h\ntwo();\n```\n```sh\nls\n```\n'}
+
+    def expect(self, changes, *breaches):
+        with Tree({**self.FILES, **changes}) as root:
+            found = list(documents.check(root))
+        self.assertEqual(len(found), len(breaches), found)
+        for line, part in zip(found, breaches):
+            self.assertIn(part, line)
+
+    def test_true_pages_pass(self):
+        self.expect({})
+
+    def test_dead_link(self):
+        self.expect({'docs/b.md': '[gone](gone.md)\n'}, 'docs/b.md: links to gone.md')
+
+    def test_false_quotation(self):
+        self.expect({'src/a.h': 'one();\n'}, 'src/a.h does not say')
+        self.expect({'README.md': '```cpp src/c.h\nx\n```\n'}, 'quotes src/c.h')
+
+    def test_long_tutorial(self):
+        self.expect({'src/backend/ping/noop.h': '\n' * 149})
+        self.expect({'src/backend/ping/noop.h': '\n' * 150}, '150 lines')
 
 
 if __name__ == '__main__':
