@@ -6,12 +6,13 @@
 #include <spdlog/sinks/base_sink.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 
 #include "metrics/metrics.h"
 
@@ -134,7 +135,7 @@ void write(Level level, std::string_view message) noexcept {
 
 bool Limit::admit(std::uint64_t now_sec, std::uint64_t& suppressed) noexcept {
   if (second_.exchange(now_sec, std::memory_order_relaxed) != now_sec) written_.store(0, std::memory_order_relaxed);
-  if (written_.load(std::memory_order_relaxed) >= per_second_) {
+  if (written_.load(std::memory_order_relaxed) >= kLinesPerSecond) {
     suppressed_.fetch_add(1, std::memory_order_relaxed);
     return false;
   }
@@ -143,10 +144,12 @@ bool Limit::admit(std::uint64_t now_sec, std::uint64_t& suppressed) noexcept {
   return true;
 }
 
-bool Limit::admit(std::uint64_t& suppressed) noexcept {
+bool admit(std::string_view format, std::uint64_t& suppressed) noexcept {
+  static std::array<Limit, 64> limits;
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return admit(static_cast<std::uint64_t>(now.tv_sec) + 1, suppressed);
+  const auto second = static_cast<std::uint64_t>(now.tv_sec) + 1;
+  return limits[std::hash<std::string_view>{}(format) % limits.size()].admit(second, suppressed);
 }
 
 }  // namespace pelikan::log
