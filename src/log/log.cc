@@ -6,13 +6,12 @@
 #include <spdlog/sinks/base_sink.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
-#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "metrics/metrics.h"
 
@@ -135,7 +134,7 @@ void write(Level level, std::string_view message) noexcept {
 
 bool Limit::admit(std::uint64_t now_sec, std::uint64_t& suppressed) noexcept {
   if (second_.exchange(now_sec, std::memory_order_relaxed) != now_sec) written_.store(0, std::memory_order_relaxed);
-  if (written_.load(std::memory_order_relaxed) >= kLinesPerSecond) {
+  if (written_.load(std::memory_order_relaxed) >= per_second_) {
     suppressed_.fetch_add(1, std::memory_order_relaxed);
     return false;
   }
@@ -144,12 +143,10 @@ bool Limit::admit(std::uint64_t now_sec, std::uint64_t& suppressed) noexcept {
   return true;
 }
 
-bool admit(std::string_view format, std::uint64_t& suppressed) noexcept {
-  static std::array<Limit, 64> limits;
+bool Limit::admit(std::uint64_t& suppressed) noexcept {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  const auto second = static_cast<std::uint64_t>(now.tv_sec) + 1;
-  return limits[std::hash<std::string_view>{}(format) % limits.size()].admit(second, suppressed);
+  return admit(static_cast<std::uint64_t>(now.tv_sec) + 1, suppressed);
 }
 
 }  // namespace pelikan::log

@@ -1,9 +1,10 @@
 // The log: one line per message, to stderr or to a file.
 //
 //   log::info("listening {}", address);
-//   log::limited_warn("cannot accept: {}", reason);         // at most kLinesPerSecond of these
+//   static log::Limit limit;                                 // one per place
+//   log::limited(limit, log::Level::kWarn, "accept: {}", reason);
 //
-// Never per request; and what a client can cause often is logged through the limited forms.
+// Never per request: what may happen often is logged through limited().
 // Owner:   the process. Threads: any.
 // Limits:  a line has at most kMaxLineBytes; control characters in it are shown as '?', so a client cannot forge lines.
 // Failure: logging neither throws nor waits. What cannot be written (disk full, pipe full) is dropped and counted in log_dropped. A
@@ -42,23 +43,21 @@ bool reopen();
 [[nodiscard]] bool enabled(Level level) noexcept;
 void write(Level level, std::string_view message) noexcept;
 
-// Counts the lines of one kind: at most so many per second, and how many were left out.
+// At most `per_second` lines per second; the first line after a silence says how many were left out.
 class Limit {
  public:
-  static constexpr std::uint32_t kLinesPerSecond = 5;
-
+  explicit constexpr Limit(std::uint32_t per_second = 5) noexcept : per_second_(per_second) {}
   // May a line be written in this second? `suppressed` becomes the number left out since the last line.
   [[nodiscard]] bool admit(std::uint64_t now_sec, std::uint64_t& suppressed) noexcept;
+  [[nodiscard]] bool admit(std::uint64_t& suppressed) noexcept;
 
  private:
+  const std::uint32_t per_second_;
   // Relaxed and independent: two threads at the turn of a second may together write a few lines more, never fewer.
   std::atomic<std::uint64_t> second_{0};
   std::atomic<std::uint32_t> written_{0};
   std::atomic<std::uint64_t> suppressed_{0};
 };
-
-// Asks the limit that belongs to this format string. There is a fixed number of limits: two messages may have to share one.
-[[nodiscard]] bool admit(std::string_view format, std::uint64_t& suppressed) noexcept;
 
 // Logging must not end the server, so neither may formatting a message.
 template <class... Arguments>
@@ -90,20 +89,11 @@ void error(fmt::format_string<Arguments...> format, Arguments&&... arguments) no
   if (enabled(Level::kError)) write_formatted(Level::kError, 0, format, std::forward<Arguments>(arguments)...);
 }
 template <class... Arguments>
-void limited(Level level, fmt::format_string<Arguments...> format, Arguments&&... arguments) noexcept {
-  const fmt::string_view text = format;
+void limited(Limit& limit, Level level, fmt::format_string<Arguments...> format, Arguments&&... arguments) noexcept {
   std::uint64_t suppressed = 0;
-  if (enabled(level) && admit({text.data(), text.size()}, suppressed)) {
+  if (enabled(level) && limit.admit(suppressed)) {
     write_formatted(level, suppressed, format, std::forward<Arguments>(arguments)...);
   }
-}
-template <class... Arguments>
-void limited_warn(fmt::format_string<Arguments...> format, Arguments&&... arguments) noexcept {
-  limited(Level::kWarn, format, std::forward<Arguments>(arguments)...);
-}
-template <class... Arguments>
-void limited_error(fmt::format_string<Arguments...> format, Arguments&&... arguments) noexcept {
-  limited(Level::kError, format, std::forward<Arguments>(arguments)...);
 }
 
 }  // namespace pelikan::log
