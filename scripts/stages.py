@@ -33,10 +33,13 @@ class Tally:
         print(f'FAILED {name}\n{output}'.rstrip())
 
 
-def run(command, **options):
+def run(command):
     """(exit code, output): stderr goes with stdout, there is no stdin."""
-    done = subprocess.run([str(word) for word in command], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors='replace', check=False, **options)
+    try:
+        done = subprocess.run([str(word) for word in command], cwd=ROOT, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace', check=False)
+    except OSError as error:  # no such program: a build has failed
+        return 127, str(error)
     return done.returncode, done.stdout
 
 
@@ -53,7 +56,7 @@ def our_sources(*suffixes):
 
 
 def build(tally, preset):
-    for step in (['cmake', '--preset', preset], ['cmake', '--build', '--preset', preset, '-j', JOBS]):
+    for step in (['cmake', '--preset', preset], ['cmake', '--build', '--preset', preset, '-j', JOBS, '--', '-k', '0']):
         code, output = run(step)
         if code != 0:
             tally.add(False, ' '.join(map(str, step)), '\n'.join(output.splitlines()[-80:]))

@@ -86,7 +86,7 @@ class Registry {
         place->second.description != description) {
       std::fprintf(stderr, "metric '%s': badly spelt, without help, or declared before in another way\n",
                    description.name.c_str());
-      CHECK(!"a metric is declared wrongly");
+      CHECK(false && "a metric is declared wrongly");
     }
   }
 

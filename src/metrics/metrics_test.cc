@@ -94,7 +94,7 @@ TEST(MetricsDeathTest, WrongDeclarationsAreRefused) {
         OtherKind b;
       },
       "test_clash");
-  EXPECT_DEATH(Twice{}, "");
+  EXPECT_DEATH(static_cast<void>(Twice{}), "");
   EXPECT_DEATH(BadName{}, "Test-Name");
   EXPECT_DEATH(BadEnding{}, "test_things_count");
 }
