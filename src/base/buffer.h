@@ -45,7 +45,7 @@ class Buffer {
  public:
   explicit Buffer(BufferPool& pool) noexcept : pool_(&pool) {}
   ~Buffer() { reset(); }
-  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer(Buffer&& other) noexcept : pool_(other.pool_) { swap(other); }  // `other` stays usable, empty
   Buffer& operator=(Buffer&& other) noexcept {
     if (this != &other) {
       reset();

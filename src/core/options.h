@@ -1,0 +1,56 @@
+// The settings that every server has.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "config/config.h"
+
+namespace pelikan::core {
+
+struct ServerOptions : config::Section {
+  ServerOptions() : Section("server") {}
+  config::Option<std::string> host{this, "host", "127.0.0.1", "address to listen on"};
+  config::Option<std::uint64_t> port{this, "port", 12321, "TCP port; 0 picks a free one", config::Range{0, 65535}};
+  config::Option<std::string> unix_socket{this, "unix_socket", "", "path of a unix socket to listen on as well"};
+  config::Option<std::uint64_t> max_connections{
+      this, "max_connections", 16384, "open connections; more are refused with an error", config::Range{1, 1'000'000}};
+  config::Option<config::Duration> idle_timeout{this, "idle_timeout", config::Duration{0},
+                                                "close a connection that sent nothing for so long; 0 = never"};
+  config::Option<config::Duration> drain_timeout{this, "drain_timeout", config::Duration{5000},
+                                                 "longest time that a shutdown waits for replies to be taken"};
+  config::Option<config::Size> buffer_memory{this, "buffer_memory", config::Size{256u << 20},
+                                             "memory for unread requests and unsent replies of all connections"};
+};
+
+struct ListenerOptions : config::Section {
+  ListenerOptions() : Section("listener") {}
+  config::Option<std::uint64_t> backlog{this, "backlog", 1024, "connections that may wait to be accepted",
+                                        config::Range{1, 65535}};
+};
+
+struct WorkerOptions : config::Section {
+  WorkerOptions() : Section("worker") {}
+  config::Option<std::uint64_t> threads{this, "threads", 1, "number of worker threads; more than one is not used yet",
+                                        config::Range{1, 1024}};
+  config::Option<std::uint64_t> timeout{this, "timeout", 100, "longest wait for events, in ms", config::Range{1, 1000}};
+};
+
+struct NetOptions : config::Section {
+  NetOptions() : Section("net") {}
+  config::Option<std::string> engine{this, "engine", "auto", "how sockets are driven",
+                                     config::OneOf{"auto", "epoll", "io_uring"}};
+};
+
+// All of them, as one member of a server's settings.
+struct CoreOptions {
+  ServerOptions server;
+  ListenerOptions listener;
+  WorkerOptions worker;
+  NetOptions net;
+};
+
+// Raises the limit of open files as far as allowed and returns how many connections fit under it, at most `wanted`.
+[[nodiscard]] std::size_t fit_open_files(std::size_t wanted);
+
+}  // namespace pelikan::core
