@@ -1,31 +1,53 @@
-// Settings of the storage: the section [seg].
+// Settings of the storage: the section [seg], and what is worked out from it.
+// Owner: main. Threads: written before any thread starts. Failure: Geometry::from throws config::Error, one line.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
+#include "config/config.h"
+
 namespace pelikan::storage::segcache {
 
-template <class T>
-class PlainOption {
- public:
-  explicit PlainOption(T value) : value_(std::move(value)) {}
-  const T& operator()() const { return value_; }
-  void set(T value) { value_ = std::move(value); }
+struct SegOptions : config::Section {
+  SegOptions() : Section("seg") {}
 
- private:
-  T value_;
+  config::Option<config::Size> heap_size{this, "heap_size", config::kGiB, "memory for items",
+                                         config::Range{64 * config::kKiB, 64 * config::kTiB}};
+  config::Option<config::Size> segment_size{
+      this, "segment_size", 0,
+      "bytes of a segment, and so of the largest item; 0 picks it: the heap in 256 parts or more, 8KB to 1MB",
+      config::Range{std::uint64_t{0}, 4 * config::kMiB}};
+  config::Option<std::string> eviction{this, "eviction", "merge", "what makes room when the heap is full",
+                                       config::OneOf{"none", "fifo", "merge"}};
+  config::Option<std::uint64_t> hash_power{
+      this, "hash_power", 16, "the index starts with room for 2^this items and grows by itself", config::Range{3, 40}};
+  config::Option<std::uint64_t> merge_target{
+      this, "merge_target", 4, "merge: keeps one part in this many of what it merges", config::Range{1, 64}};
+  config::Option<std::uint64_t> merge_max{this, "merge_max", 8, "merge: segments merged into one, at most",
+                                          config::Range{3, 64}};
+  config::Option<std::uint64_t> compact_target{
+      this, "compact_target", 2, "two neighbours that are each filled to less than one part in this many become one",
+      config::Range{2, 64}};
+  config::Option<config::Size> max_value_size{this, "max_value_size", config::kMiB,
+                                              "largest value; what a segment holds is a limit too",
+                                              config::Range{std::uint64_t{1}, 4 * config::kMiB}};
+
+  config::Ignored overflow_factor{this, "overflow_factor", "the index grows by itself"};
+  config::Ignored admission_ratio{this, "admission_ratio", "no policy here has an admission queue"};
+  config::Ignored datapool_path{this, "datapool_path", "the heap is anonymous memory"};
 };
 
-struct SegOptions {
-  PlainOption<std::uint64_t> heap_size{std::uint64_t{1} << 30};
-  PlainOption<std::uint64_t> segment_size{0};
-  PlainOption<std::string> eviction{"merge"};
-  PlainOption<std::uint64_t> hash_power{16};
-  PlainOption<std::uint64_t> merge_target{4};
-  PlainOption<std::uint64_t> merge_max{8};
-  PlainOption<std::uint64_t> compact_target{2};
-  PlainOption<std::uint64_t> max_value_size{std::uint64_t{1} << 20};
+// The sizes that follow from the options.
+struct Geometry {
+  std::uint32_t segment_bytes = 0;
+  std::uint32_t segments = 0;
+
+  static constexpr std::uint32_t kSegmentsMin = 3;  // one to write, one to evict, one to copy into
+  static constexpr std::uint32_t kSegmentBytesMin = 4 * 1024;
+
+  [[nodiscard]] static Geometry from(const SegOptions& options);
+  [[nodiscard]] std::uint64_t heap_bytes() const noexcept { return std::uint64_t{segment_bytes} * segments; }
 };
 
 }  // namespace pelikan::storage::segcache

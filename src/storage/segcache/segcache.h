@@ -4,8 +4,9 @@
 // Time:       comes in with the constructor and turn(); an item whose expire_at <= Time::floor_sec is gone. Callers add a TTL to
 //             Time::ceil_sec. So nothing expires early and nothing lives a whole second too long.
 // Limits:     keys of 0 to 255 bytes, values of at most seg.max_value_size, and key and value together in one segment: fits().
-// When full:  the eviction policy makes room; only seg.eviction = "none" ever answers kNoSpace. The constructor throws
-//             std::runtime_error with one line when the settings make no sense or the memory is not to be had. Nothing else throws.
+// When full:  the eviction policy makes room; only seg.eviction = "none" ever answers kNoSpace.
+// Failure:    the constructor throws std::runtime_error (config::Error for settings that make no sense together) with one line;
+//             nothing else throws.
 #pragma once
 
 #include <cstddef>
@@ -139,9 +140,11 @@ class SegCache {
 
   [[nodiscard]] Target find_target(std::string_view key) noexcept;
   WriteResult apply(const Target& target, const Verdict& verdict) noexcept;
+  void erase_found(const Target& target) noexcept;
   [[nodiscard]] std::optional<Item> next(Cursor& cursor) const noexcept;
 
   std::unique_ptr<Store> store_;
+  std::size_t value_bytes_max_;
 };
 
 }  // namespace pelikan::storage::segcache

@@ -1,0 +1,94 @@
+// An item as it lies in a segment: a header of 8 bytes, the client's flags if they are not 0, the key, the value. Items begin at
+// multiples of 4 bytes.
+//
+//           31    30    29                 8 7         0
+//   sizes   |dead |flags|   value bytes 22  |  key 8   |
+//           31                      14 13              0
+//   state   |       expiry 18         |    heat 14     |
+//
+//   | sizes | state | [flags 4] | key | value | 0-3 unused |
+//
+// The expiry is relative to the segment (ttl.h); the heat belongs to the eviction policy (heat.h). Only the state and the dead mark
+// ever change once an item is written.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include "storage/segcache/heat.h"
+#include "storage/segcache/slot.h"
+#include "storage/segcache/ttl.h"
+
+namespace pelikan::storage::segcache {
+
+inline constexpr unsigned kKeyLengthBits = 8;
+inline constexpr unsigned kValueLengthBits = 22;
+inline constexpr std::size_t kKeyBytesMax = (1U << kKeyLengthBits) - 1;
+inline constexpr std::size_t kValueBytesMax = (1U << kValueLengthBits) - 1;
+static_assert(kKeyLengthBits + kValueLengthBits + 2 == 32);
+static_assert(kExpiryBits + kHeatBits == 32);
+
+class ItemHeader {
+ public:
+  ItemHeader(std::size_t key_bytes, std::size_t value_bytes, bool has_flags, std::uint32_t expiry_code) noexcept
+      : sizes_(static_cast<std::uint32_t>(key_bytes | (value_bytes << kKeyLengthBits)) | (has_flags ? kFlagsBit : 0)),
+        state_(expiry_code << kHeatBits) {}
+
+  [[nodiscard]] std::uint32_t key_bytes() const noexcept { return sizes_ & kKeyBytesMax; }
+  [[nodiscard]] std::uint32_t value_bytes() const noexcept { return (sizes_ >> kKeyLengthBits) & kValueBytesMax; }
+  [[nodiscard]] bool has_flags() const noexcept { return (sizes_ & kFlagsBit) != 0; }
+  [[nodiscard]] bool dead() const noexcept { return (sizes_ & kDeadBit) != 0; }
+  void mark_dead() noexcept { sizes_ |= kDeadBit; }
+
+  [[nodiscard]] std::uint32_t expiry_code() const noexcept { return state_ >> kHeatBits; }
+  void set_expiry_code(std::uint32_t code) noexcept { state_ = (code << kHeatBits) | heat(); }
+  [[nodiscard]] Heat heat() const noexcept { return state_ & ((1U << kHeatBits) - 1); }
+  void set_heat(Heat heat) noexcept { state_ = (expiry_code() << kHeatBits) | heat; }
+
+  [[nodiscard]] std::string_view key() const noexcept { return {bytes() + flags_bytes(), key_bytes()}; }
+  [[nodiscard]] std::string_view value() const noexcept {
+    return {bytes() + flags_bytes() + key_bytes(), value_bytes()};
+  }
+  [[nodiscard]] std::uint32_t flags() const noexcept {
+    std::uint32_t flags = 0;
+    if (has_flags()) std::memcpy(&flags, bytes(), sizeof(flags));
+    return flags;
+  }
+  // What it takes of its segment.
+  [[nodiscard]] std::uint32_t total_bytes() const noexcept;
+
+  // Writes what follows the header. REQUIRES: the sizes given to the constructor.
+  void fill(std::uint32_t flags, std::string_view key, std::string_view front, std::string_view back) noexcept {
+    char* to = reinterpret_cast<char*>(this + 1);
+    if (has_flags()) std::memcpy(to, &flags, sizeof(flags));
+    to += flags_bytes();
+    for (const std::string_view part : {key, front, back}) {
+      if (!part.empty()) std::memcpy(to, part.data(), part.size());
+      to += part.size();
+    }
+  }
+
+ private:
+  static constexpr std::uint32_t kFlagsBit = 1U << 30;
+  static constexpr std::uint32_t kDeadBit = 1U << 31;
+
+  [[nodiscard]] const char* bytes() const noexcept { return reinterpret_cast<const char*>(this + 1); }
+  [[nodiscard]] std::uint32_t flags_bytes() const noexcept { return has_flags() ? 4 : 0; }
+
+  std::uint32_t sizes_;
+  std::uint32_t state_;
+};
+static_assert(sizeof(ItemHeader) == 8 && alignof(ItemHeader) == kSlotUnitBytes);
+
+[[nodiscard]] constexpr std::size_t item_bytes(std::size_t key_bytes, std::size_t value_bytes,
+                                               bool has_flags) noexcept {
+  const std::size_t bytes = sizeof(ItemHeader) + (has_flags ? 4 : 0) + key_bytes + value_bytes;
+  return (bytes + kSlotUnitBytes - 1) / kSlotUnitBytes * kSlotUnitBytes;
+}
+
+inline std::uint32_t ItemHeader::total_bytes() const noexcept {
+  return static_cast<std::uint32_t>(item_bytes(key_bytes(), value_bytes(), has_flags()));
+}
+
+}  // namespace pelikan::storage::segcache

@@ -1,0 +1,44 @@
+#include "storage/segcache/options.h"
+
+#include <fmt/format.h>
+
+#include "storage/segcache/slot.h"
+
+namespace pelikan::storage::segcache {
+namespace {
+
+constexpr std::uint64_t kAutoSegmentBytesMax = config::kMiB;
+constexpr std::uint64_t kAutoSegmentBytesMin = 8 * config::kKiB;
+constexpr std::uint64_t kAutoSegmentsMin = 256;
+
+std::uint64_t choose_segment_bytes(std::uint64_t heap_bytes) {
+  std::uint64_t bytes = kAutoSegmentBytesMax;
+  while (bytes > kAutoSegmentBytesMin && heap_bytes / bytes < kAutoSegmentsMin) bytes /= 2;
+  return bytes;
+}
+
+}  // namespace
+
+Geometry Geometry::from(const SegOptions& options) {
+  const std::uint64_t heap_bytes = options.heap_size();
+  std::uint64_t segment_bytes = options.segment_size();
+  if (segment_bytes == 0) segment_bytes = choose_segment_bytes(heap_bytes);
+  segment_bytes -= segment_bytes % kSlotUnitBytes;
+  if (segment_bytes < kSegmentBytesMin) {
+    throw config::Error(fmt::format("seg.segment_size = {}: must be 0 (automatic) or {} to {}", segment_bytes,
+                                    kSegmentBytesMin, kSlotOffsetsMax * kSlotUnitBytes));
+  }
+  const std::uint64_t segments = heap_bytes / segment_bytes;
+  if (segments < kSegmentsMin) {
+    throw config::Error(
+        fmt::format("seg.heap_size = {}: holds {} segments of seg.segment_size = {}, at least {} are needed",
+                    heap_bytes, segments, segment_bytes, kSegmentsMin));
+  }
+  if (segments > kSlotSegmentsMax) {
+    throw config::Error(fmt::format("seg.heap_size = {}: {} segments of seg.segment_size = {} are more than {}",
+                                    heap_bytes, segments, segment_bytes, kSlotSegmentsMax));
+  }
+  return {.segment_bytes = static_cast<std::uint32_t>(segment_bytes), .segments = static_cast<std::uint32_t>(segments)};
+}
+
+}  // namespace pelikan::storage::segcache

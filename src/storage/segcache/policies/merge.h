@@ -1,0 +1,55 @@
+// Segcache's merge: several consecutive segments of one TTL class become one, which keeps the items with the most hits per byte.
+//
+// Classes take turns. In a class, a run of three to merge_max sealed neighbours is looked for from where the last merge of that class
+// ended. Items are kept when their hits, relative to their size, are above a cutoff; the cutoff follows what was kept so far, so that
+// about one part in merge_target of the bytes is. Hits count from 0 again in the new segment. When nothing can be merged (all classes
+// sparse), or merging frees nothing, the oldest segment goes.
+// Owner: Store. Threads: one.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "storage/segcache/policies/policy.h"
+#include "storage/segcache/segments.h"
+
+namespace pelikan::storage::segcache {
+
+class Merge final : public Policy {
+ public:
+  Merge(unsigned merge_target, unsigned merge_max);
+  [[nodiscard]] bool make_room(Store& store) noexcept override;
+
+ private:
+  static constexpr unsigned kRunMin = 3;
+  static constexpr unsigned kPassesMax = 8;
+
+  // Names a filling of a segment, so that one that was reused meanwhile is not taken for it.
+  struct Mark {
+    SegmentId segment = kNoSegment;
+    std::uint64_t sequence = 0;
+  };
+  // What one merge keeps in mind from source to source.
+  struct Pruning {
+    SegmentId target = kNoSegment;
+    double keep_ratio = 0;
+    double cutoff = 1;
+    std::uint32_t stop_bytes = 0;  // of the target: enough
+  };
+
+  [[nodiscard]] bool merge_once(Store& store) noexcept;
+  [[nodiscard]] bool find_run(Store& store, unsigned ttl_class) noexcept;  // fills run_
+  void merge_run(Store& store, unsigned ttl_class) noexcept;
+  void prune(Store& store, SegmentId source, Pruning& pruning) noexcept;
+
+  unsigned merge_target_;
+  unsigned merge_max_;
+  unsigned last_class_ = 0;
+  std::array<Mark, kTtlClasses> resume_;  // where the next merge of a class begins
+  std::vector<SegmentId> run_;            // room for merge_max_
+  std::uint64_t empty_merges_ = 0;        // that kept nothing
+  std::uint64_t full_merges_ = 0;
+};
+
+}  // namespace pelikan::storage::segcache

@@ -1,0 +1,36 @@
+// A run of address space reserved once, of which a front part that only grows is memory. So an array can grow without moving.
+// Owner: the heap or the index. Failure: the constructor throws std::runtime_error; commit() says no and changes nothing.
+#pragma once
+
+#include <cstddef>
+
+namespace pelikan::storage::segcache {
+
+class Region {
+ public:
+  // `what` names it in the message: "the heap".
+  Region(std::size_t reserve_bytes, const char* what);
+  ~Region();
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
+
+  // Makes at least the first `bytes` memory, zeroed where it is new. Never takes memory away.
+  [[nodiscard]] bool commit(std::size_t bytes) noexcept;
+
+  [[nodiscard]] char* data() const noexcept { return data_; }
+  [[nodiscard]] std::size_t reserved_bytes() const noexcept { return reserved_bytes_; }
+  [[nodiscard]] bool contains(const void* address) const noexcept {
+    const char* at = static_cast<const char*>(address);
+    return at >= data_ && at < data_ + reserved_bytes_;
+  }
+
+ private:
+  static constexpr std::size_t kStepBytes = std::size_t{1} << 20;
+  static constexpr std::size_t kHugePagesFromBytes = std::size_t{64} << 20;
+
+  char* data_ = nullptr;
+  std::size_t reserved_bytes_ = 0;
+  std::size_t committed_bytes_ = 0;
+};
+
+}  // namespace pelikan::storage::segcache

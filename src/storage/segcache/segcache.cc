@@ -1,0 +1,145 @@
+#include "storage/segcache/segcache.h"
+
+#include "storage/segcache/store.h"
+
+namespace pelikan::storage::segcache {
+namespace {
+
+Item view(const Store& store, Place place) {
+  const Segments& segments = store.segments();
+  const ItemHeader& item = segments.item(place);
+  const std::uint32_t deadline = segments.deadline(place);
+  return {.key = item.key(),
+          .value = item.value(),
+          .flags = item.flags(),
+          .expire_at = deadline == kNever ? 0 : deadline,
+          .cas = segments.cas_token(place)};
+}
+
+constexpr std::uint32_t to_deadline(std::uint32_t expire_at) noexcept { return expire_at == 0 ? kNever : expire_at; }
+
+}  // namespace
+
+SegCache::SegCache(const SegOptions& options, const KeyHash& hash, const Time& start)
+    : store_(std::make_unique<Store>(options, hash, start)), value_bytes_max_(options.max_value_size()) {}
+
+SegCache::~SegCache() = default;
+
+void SegCache::turn(const Time& now) noexcept { store_->turn(now); }
+
+std::optional<Item> SegCache::get(std::string_view key) noexcept {
+  const std::optional<Place> place = store_->find(store_->hash(key), key);
+  if (!place) return std::nullopt;
+  store_->count_hit(store_->segments().item(*place));
+  return view(*store_, *place);
+}
+
+std::optional<Item> SegCache::peek(std::string_view key) noexcept {
+  const std::optional<Place> place = store_->find(store_->hash(key), key);
+  if (!place) return std::nullopt;
+  return view(*store_, *place);
+}
+
+SegCache::Target SegCache::find_target(std::string_view key) noexcept {
+  Target target{.key = key, .hash = store_->hash(key), .item = {}};
+  if (const std::optional<Place> place = store_->find(target.hash, key)) target.item = view(*store_, *place);
+  return target;
+}
+
+WriteResult SegCache::apply(const Target& target, const Verdict& verdict) noexcept {
+  using Status = WriteResult::Status;
+  const std::uint64_t cas_before = target.item ? target.item->cas : 0;
+  switch (verdict.kind) {
+    case Verdict::Kind::kKeep: return {Status::kKept, cas_before};
+    case Verdict::Kind::kErase:
+      if (target.item) erase_found(target);
+      return {Status::kErased, 0};
+    case Verdict::Kind::kStore: break;
+  }
+  if (!fits(target.key.size(), verdict.front.size() + verdict.back.size())) return {Status::kTooLarge, cas_before};
+  const std::uint32_t deadline = to_deadline(verdict.expire_at);
+  if (deadline <= store_->now_sec()) {  // stored, and gone at once
+    if (target.item) erase_found(target);
+    return {Status::kStored, 0};
+  }
+  const std::optional<Place> place = store_->append(
+      {.key = target.key, .front = verdict.front, .back = verdict.back, .flags = verdict.flags, .deadline = deadline});
+  if (!place) return {Status::kNoSpace, cas_before};
+  store_->publish(target.hash, target.key, *place);
+  return {Status::kStored, store_->segments().cas_token(*place)};
+}
+
+void SegCache::erase_found(const Target& target) noexcept {
+  if (const std::optional<Place> place = store_->find(target.hash, target.key)) store_->erase(target.hash, *place);
+}
+
+bool SegCache::touch(std::string_view key, std::uint32_t expire_at) noexcept {
+  const std::uint64_t hash = store_->hash(key);
+  const std::optional<Place> place = store_->find(hash, key);
+  if (!place) return false;
+  const std::uint32_t deadline = to_deadline(expire_at);
+  if (deadline <= store_->now_sec()) {
+    store_->erase(hash, *place);
+    return true;
+  }
+  if (store_->extend(*place, deadline, false)) return true;
+  const Item item = view(*store_, *place);
+  const Heat heat = store_->segments().item(*place).heat();
+  const std::optional<Place> moved =
+      store_->append({.key = key, .front = item.value, .back = {}, .flags = item.flags, .deadline = deadline});
+  if (!moved) return store_->extend(*place, deadline, true);
+  store_->segments().item(*moved).set_heat(heat);
+  store_->publish(hash, key, *moved);
+  return true;
+}
+
+bool SegCache::erase(std::string_view key) noexcept {
+  const std::uint64_t hash = store_->hash(key);
+  const std::optional<Place> place = store_->find(hash, key);
+  if (!place) return false;
+  store_->erase(hash, *place);
+  return true;
+}
+
+void SegCache::flush() noexcept { store_->flush(); }
+
+bool SegCache::fits(std::size_t key_bytes, std::size_t value_bytes) const noexcept {
+  return key_bytes <= kKeyBytesMax && value_bytes <= value_bytes_max_ &&
+         item_bytes(key_bytes, value_bytes, true) <= store_->segments().segment_bytes();
+}
+
+std::optional<Item> SegCache::next(Cursor& cursor) const noexcept {
+  const Segments& segments = store_->segments();
+  for (; cursor.segment < segments.count(); ++cursor.segment, cursor.offset = 0) {
+    const SegmentHeader& at = segments.header(cursor.segment);
+    if (!segments.in_use(at) || at.live_items == 0) continue;
+    while (cursor.offset < at.write_offset) {
+      if (++cursor.scanned > kVisitScanMax) return std::nullopt;
+      const Place place{cursor.segment, cursor.offset};
+      const ItemHeader& item = segments.item(place);
+      cursor.offset += item.total_bytes();
+      if (!item.dead() && segments.deadline(place) > store_->now_sec()) return view(*store_, place);
+    }
+  }
+  return std::nullopt;
+}
+
+Stats SegCache::stats() const noexcept {
+  const Segments& segments = store_->segments();
+  const SegMetrics& metrics = store_->metrics();
+  return {.items = segments.live_items(),
+          .live_bytes = segments.live_bytes(),
+          .heap_bytes = std::uint64_t{segments.count()} * segments.segment_bytes(),
+          .index_bytes = store_->index_bytes(),
+          .segments = segments.count(),
+          .segments_free = segments.free_count(),
+          .segment_bytes = segments.segment_bytes(),
+          .oldest_age_sec = store_->now_sec() - store_->oldest_sec(),
+          .evicted_items = metrics.item_evict.value(),
+          .expired_items = metrics.item_expire.value(),
+          .stored_items = metrics.item_allocate.value()};
+}
+
+void SegCache::check_invariants() const { store_->check_invariants(); }
+
+}  // namespace pelikan::storage::segcache

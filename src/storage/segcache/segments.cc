@@ -1,0 +1,132 @@
+#include "storage/segcache/segments.h"
+
+#include <stdexcept>
+
+#include "base/check.h"
+
+namespace pelikan::storage::segcache {
+
+Segments::Segments(std::uint32_t segments, std::uint32_t segment_bytes)
+    : segment_bytes_(segment_bytes), heap_(std::size_t{segments} * segment_bytes, "the heap"), headers_(segments) {
+  if (!heap_.commit(heap_.reserved_bytes())) throw std::runtime_error("seg.heap_size: not that much memory to be had");
+  for (SegmentId id = 0; id < segments; ++id) link_before(free_, kNoSegment, id);
+  free_count_ = segments;
+}
+
+SegmentId Segments::open_segment(unsigned ttl_class) const noexcept {
+  const SegmentId tail = chains_[ttl_class].tail;
+  return tail != kNoSegment && headers_[tail].state == SegmentState::kOpen ? tail : kNoSegment;
+}
+
+SegmentId Segments::take(std::uint32_t now_sec) noexcept {
+  const SegmentId id = free_.head;
+  DCHECK(id != kNoSegment);
+  unlink(free_, id);
+  --free_count_;
+  SegmentHeader& at = headers_[id];
+  at.sequence = next_sequence_++;
+  at.epoch = epoch_;
+  at.base_sec = now_sec;
+  at.created_sec = now_sec;
+  at.max_deadline = 0;
+  at.write_offset = at.items = at.live_items = at.live_bytes = 0;
+  return id;
+}
+
+SegmentId Segments::open_new(unsigned ttl_class, std::uint32_t now_sec) noexcept {
+  const SegmentId id = take(now_sec);
+  SegmentHeader& at = headers_[id];
+  at.state = SegmentState::kOpen;
+  at.ttl_class = static_cast<std::uint8_t>(ttl_class);
+  at.shift = static_cast<std::uint8_t>(expiry_shift(ttl_class));
+  link_before(chains_[ttl_class], kNoSegment, id);
+  return id;
+}
+
+// Based at the present second, which lies before the deadline of every item that is moved, and so near that it always fits.
+SegmentId Segments::take_target(SegmentId before, std::uint32_t now_sec) noexcept {
+  const SegmentId id = take(now_sec);
+  SegmentHeader& at = headers_[id];
+  at.state = SegmentState::kSealed;
+  at.created_sec = headers_[before].created_sec;
+  at.ttl_class = headers_[before].ttl_class;
+  at.shift = headers_[before].shift;
+  link_before(chains_[at.ttl_class], before, id);
+  return id;
+}
+
+void Segments::release(SegmentId id) noexcept {
+  SegmentHeader& at = headers_[id];
+  DCHECK(at.state != SegmentState::kFree && at.queue_place == kNotQueued);
+  if (at.epoch == epoch_) {
+    live_items_ -= at.live_items;
+    live_bytes_ -= at.live_bytes;
+    written_items_ -= at.items;
+    written_bytes_ -= at.write_offset;
+  }
+  unlink(list_of(at), id);
+  at.state = SegmentState::kFree;
+  ++at.generation;
+  link_before(free_, kNoSegment, id);
+  ++free_count_;
+}
+
+void Segments::flush() noexcept {
+  for (SegmentList& chain : chains_) {
+    if (chain.head == kNoSegment) continue;
+    if (flushed_.tail == kNoSegment) {
+      flushed_.head = chain.head;
+    } else {
+      headers_[flushed_.tail].next = chain.head;
+      headers_[chain.head].prev = flushed_.tail;
+    }
+    flushed_.tail = chain.tail;
+    chain = {};
+  }
+  ++epoch_;
+  live_items_ = live_bytes_ = written_items_ = written_bytes_ = 0;
+}
+
+std::optional<Place> Segments::append(SegmentId id, std::uint32_t bytes) noexcept {
+  SegmentHeader& at = headers_[id];
+  if (bytes > segment_bytes_ - at.write_offset) return std::nullopt;
+  const Place place{id, at.write_offset};
+  at.write_offset += bytes;
+  at.live_bytes += bytes;
+  ++at.items;
+  ++at.live_items;
+  live_bytes_ += bytes;
+  written_bytes_ += bytes;
+  ++live_items_;
+  ++written_items_;
+  return place;
+}
+
+void Segments::retire(Place place) noexcept {
+  SegmentHeader& at = headers_[place.segment];
+  ItemHeader& header = item(place);
+  DCHECK(!header.dead() && at.epoch == epoch_);
+  header.mark_dead();
+  const std::uint32_t bytes = header.total_bytes();
+  --at.live_items;
+  at.live_bytes -= bytes;
+  --live_items_;
+  live_bytes_ -= bytes;
+}
+
+void Segments::link_before(SegmentList& list, SegmentId before, SegmentId id) noexcept {
+  SegmentHeader& at = headers_[id];
+  at.next = before;
+  at.prev = before == kNoSegment ? list.tail : headers_[before].prev;
+  (at.prev == kNoSegment ? list.head : headers_[at.prev].next) = id;
+  (before == kNoSegment ? list.tail : headers_[before].prev) = id;
+}
+
+void Segments::unlink(SegmentList& list, SegmentId id) noexcept {
+  SegmentHeader& at = headers_[id];
+  (at.prev == kNoSegment ? list.head : headers_[at.prev].next) = at.next;
+  (at.next == kNoSegment ? list.tail : headers_[at.next].prev) = at.prev;
+  at.prev = at.next = kNoSegment;
+}
+
+}  // namespace pelikan::storage::segcache

@@ -1,0 +1,68 @@
+// An index slot: where an item is, in 8 bytes. And the bucket they live in, one cache line.
+//
+//   63       52 51      44 43            20 19           0
+//   |  tag 12  |  gen. 8  |  segment 24    |  offset 20  |       offset counts units of 4 bytes; 0 is a free slot
+//
+// The tag is 12 bits of the key's hash that do not choose the bucket (never 0, so no slot in use is 0). The generation is the low
+// byte of the segment's: a slot whose segment has moved on is free too, and nobody needs to clear it when a segment is dropped.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace pelikan::storage::segcache {
+
+using SegmentId = std::uint32_t;
+inline constexpr SegmentId kNoSegment = 0xFFFFFFFF;
+
+inline constexpr unsigned kSlotOffsetBits = 20;
+inline constexpr unsigned kSlotSegmentBits = 24;
+inline constexpr unsigned kSlotGenerationBits = 8;
+inline constexpr unsigned kSlotTagBits = 12;
+static_assert(kSlotOffsetBits + kSlotSegmentBits + kSlotGenerationBits + kSlotTagBits == 64);
+
+inline constexpr std::uint32_t kSlotUnitBytes = 4;
+inline constexpr std::uint32_t kSlotOffsetsMax = 1U << kSlotOffsetBits;    // units in a segment
+inline constexpr std::uint32_t kSlotSegmentsMax = 1U << kSlotSegmentBits;  // segments in a heap
+inline constexpr unsigned kGenerationsInSlot = 1U << kSlotGenerationBits;
+
+struct Slot {
+  std::uint64_t bits = 0;
+
+  static constexpr Slot make(std::uint32_t tag, std::uint32_t generation, SegmentId segment,
+                             std::uint32_t offset) noexcept {
+    return {(std::uint64_t{tag} << 52) | (std::uint64_t{generation & 0xFF} << 44) | (std::uint64_t{segment} << 20) |
+            offset / kSlotUnitBytes};
+  }
+  // The tag of a key with this hash.
+  static constexpr std::uint32_t tag_of(std::uint64_t hash) noexcept {
+    const auto tag = static_cast<std::uint32_t>(hash >> 52);
+    return tag + (tag == 0);
+  }
+
+  [[nodiscard]] constexpr bool empty() const noexcept { return bits == 0; }
+  [[nodiscard]] constexpr std::uint32_t tag() const noexcept { return static_cast<std::uint32_t>(bits >> 52); }
+  [[nodiscard]] constexpr std::uint32_t generation() const noexcept {
+    return static_cast<std::uint32_t>(bits >> 44) & 0xFF;
+  }
+  [[nodiscard]] constexpr SegmentId segment() const noexcept {
+    return static_cast<SegmentId>(bits >> 20) & (kSlotSegmentsMax - 1);
+  }
+  // In bytes from the start of the segment.
+  [[nodiscard]] constexpr std::uint32_t offset() const noexcept {
+    return (static_cast<std::uint32_t>(bits) & (kSlotOffsetsMax - 1)) * kSlotUnitBytes;
+  }
+  friend constexpr bool operator==(Slot, Slot) = default;
+};
+static_assert(sizeof(Slot) == 8);
+
+inline constexpr std::size_t kBucketSlots = 7;
+
+struct alignas(64) Bucket {
+  std::array<Slot, kBucketSlots> slots;
+  std::uint32_t link = 0;      // overflow bucket number + 1; 0 = the chain ends here
+  std::uint32_t reserved = 0;  // room for a lock bit and a version, when buckets are shared between threads
+};
+static_assert(sizeof(Bucket) == 64);
+
+}  // namespace pelikan::storage::segcache

@@ -1,0 +1,110 @@
+// Store::check_invariants: what must hold between any two requests, checked by walking everything.
+#include <unordered_set>
+
+#include "base/check.h"
+#include "storage/segcache/store.h"
+
+namespace pelikan::storage::segcache {
+namespace {
+
+struct Sums {
+  std::uint64_t live_items = 0;
+  std::uint64_t live_bytes = 0;
+  std::uint64_t written_items = 0;
+  std::uint64_t written_bytes = 0;
+  std::uint32_t segments = 0;
+};
+
+// One segment against its own header.
+void check_segment(const Segments& segments, SegmentId id) {
+  const SegmentHeader& at = segments.header(id);
+  std::uint32_t offset = 0;
+  std::uint32_t items = 0;
+  std::uint32_t live_items = 0;
+  std::uint32_t live_bytes = 0;
+  while (offset < at.write_offset) {
+    const Place place{id, offset};
+    const ItemHeader& item = segments.item(place);
+    const std::uint32_t bytes = item.total_bytes();
+    ++items;
+    if (!item.dead()) {
+      ++live_items;
+      live_bytes += bytes;
+      CHECK(segments.deadline(place) <= at.max_deadline);
+    }
+    offset += bytes;
+  }
+  CHECK(offset == at.write_offset && offset <= segments.segment_bytes());
+  CHECK(items == at.items && live_items == at.live_items && live_bytes == at.live_bytes);
+  CHECK(at.queue_place != kNotQueued || at.max_deadline == kNever || at.items == 0);
+}
+
+Sums check_chain(const Segments& segments, unsigned ttl_class) {
+  Sums sums;
+  SegmentId before = kNoSegment;
+  for (SegmentId id = segments.chain(ttl_class).head; id != kNoSegment; id = segments.header(id).next) {
+    const SegmentHeader& at = segments.header(id);
+    CHECK(at.prev == before);
+    CHECK(segments.in_use(at) && at.ttl_class == ttl_class && at.shift == expiry_shift(ttl_class));
+    CHECK(at.state == SegmentState::kSealed || at.next == kNoSegment);
+    CHECK(at.state == SegmentState::kOpen || at.live_items > 0);
+    check_segment(segments, id);
+    sums.live_items += at.live_items;
+    sums.live_bytes += at.live_bytes;
+    sums.written_items += at.items;
+    sums.written_bytes += at.write_offset;
+    ++sums.segments;
+    before = id;
+  }
+  CHECK(segments.chain(ttl_class).tail == before);
+  return sums;
+}
+
+}  // namespace
+
+void Store::check_invariants() const {
+  Sums sums;
+  for (unsigned i = 0; i < kTtlClasses; ++i) {
+    const Sums chain = check_chain(segments_, i);
+    sums.live_items += chain.live_items;
+    sums.live_bytes += chain.live_bytes;
+    sums.written_items += chain.written_items;
+    sums.written_bytes += chain.written_bytes;
+    sums.segments += chain.segments;
+  }
+  for (SegmentId id = segments_.flushed_head(); id != kNoSegment; id = segments_.header(id).next) ++sums.segments;
+  CHECK(sums.live_items == segments_.live_items() && sums.live_bytes == segments_.live_bytes());
+  CHECK(sums.written_items == segments_.written_items() && sums.written_bytes == segments_.written_bytes());
+  CHECK(sums.segments + segments_.free_count() == segments_.count());
+  CHECK(segments_.free_count() >= 1);
+  CHECK(pinned_ == kNoSegment);
+
+  // As many slots as items, all different, each at a live item: so one each.
+  std::unordered_set<std::uint64_t> seen;
+  index_.for_each_current([&](std::uint64_t, Slot slot) {
+    const Place place{slot.segment(), slot.offset()};
+    CHECK(place.offset < segments_.header(place.segment).write_offset);
+    CHECK(!segments_.item(place).dead());
+    CHECK(seen.insert(slot.bits).second);
+  });
+  CHECK(seen.size() == segments_.live_items());
+  std::uint64_t found = 0;
+  for (unsigned i = 0; i < kTtlClasses; ++i) {
+    for (SegmentId id = segments_.chain(i).head; id != kNoSegment; id = segments_.header(id).next) {
+      segments_.for_each_live(id, [&](Place place, const ItemHeader& item) {
+        found += seen.count(segments_.slot(index_.hash(item.key()), place).bits);
+      });
+    }
+  }
+  CHECK(found == segments_.live_items());
+  index_.check_invariants();
+  expiry_queue_.check_invariants();
+
+  const std::uint64_t gone = metrics_.item_replace.value() + metrics_.item_delete.value() +
+                             metrics_.item_expire.value() + metrics_.item_evict.value() + metrics_.item_flush.value();
+  CHECK(metrics_.item_allocate.value() == gone + segments_.live_items());
+  CHECK(metrics_.segment_request.value() ==
+        metrics_.segment_request_success.value() + metrics_.segment_request_failure.value());
+}
+
+}  // namespace pelikan::storage::segcache

@@ -1,0 +1,118 @@
+// How the Store makes room: moving items, dropping segments, joining sparse neighbours.
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "storage/segcache/store.h"
+
+namespace pelikan::storage::segcache {
+
+bool Store::relocate(Place from, SegmentId target, Heat heat) noexcept {
+  ItemHeader& item = segments_.item(from);
+  const std::uint32_t deadline = segments_.deadline(from);
+  const std::uint64_t hash = index_.hash(item.key());
+  Slot* slot = index_.find(hash, segments_.slot(hash, from));
+  CHECK(slot != nullptr);
+  if (deadline <= now_sec_) {
+    *slot = Slot{};
+    metrics_.item_expire.add();
+    segments_.retire(from);
+    return false;
+  }
+  const std::uint32_t bytes = item.total_bytes();
+  const std::optional<Place> to = segments_.append(target, bytes);
+  if (!to) return false;
+  ItemHeader& copy = segments_.item(*to);
+  std::memcpy(static_cast<void*>(&copy), &item, bytes);
+  const SegmentHeader& at = segments_.header(target);
+  const std::optional<std::uint32_t> code = encode_expiry(deadline, at.base_sec, at.shift);
+  CHECK(code.has_value());
+  copy.set_expiry_code(*code);
+  copy.set_heat(heat);
+  raise_deadline(target, deadline);
+  *slot = segments_.slot(hash, *to);
+  segments_.retire(from);
+  metrics_.item_relink.add();
+  return true;
+}
+
+void Store::drop_merged(SegmentId id) noexcept {
+  metrics_.item_evict.add(segments_.header(id).live_items);
+  metrics_.segment_merge.add();
+  release(id);
+}
+
+void Store::finish_target(SegmentId id) noexcept {
+  if (segments_.header(id).live_items == 0) release(id);
+}
+
+bool Store::evict_oldest() noexcept {
+  SegmentId oldest = kNoSegment;
+  const auto consider = [&](SegmentId id) {
+    if (id == kNoSegment || id == pinned_) return;
+    const SegmentHeader& at = segments_.header(id);
+    if (oldest != kNoSegment) {
+      const SegmentHeader& best = segments_.header(oldest);
+      if (std::pair(best.created_sec, best.sequence) <= std::pair(at.created_sec, at.sequence)) return;
+    }
+    oldest = id;
+  };
+  for (unsigned i = 0; i < kTtlClasses; ++i) {
+    SegmentId id = segments_.chain(i).head;
+    if (id == pinned_ && id != kNoSegment) id = segments_.header(id).next;
+    if (id != kNoSegment && segments_.header(id).state == SegmentState::kSealed) consider(id);
+  }
+  if (oldest == kNoSegment) {
+    for (unsigned i = 0; i < kTtlClasses; ++i) consider(segments_.open_segment(i));
+  }
+  if (oldest == kNoSegment) return false;
+  metrics_.item_evict.add(segments_.header(oldest).live_items);
+  metrics_.segment_evict.add();
+  release(oldest);
+  return true;
+}
+
+bool Store::compact_hinted() noexcept {
+  const auto joinable = [this](SegmentId id) {
+    return id != kNoSegment && evictable(id) && sparse(segments_.header(id));
+  };
+  for (SegmentId& hint : hints_) {
+    const SegmentId id = std::exchange(hint, kNoSegment);
+    if (id == kNoSegment || !segments_.in_use(segments_.header(id)) || !joinable(id)) continue;
+    const SegmentHeader& at = segments_.header(id);
+    if (joinable(at.next)) return compact_pair(id, at.next);
+    if (joinable(at.prev)) return compact_pair(at.prev, id);
+  }
+  return false;
+}
+
+bool Store::compact_any() noexcept {
+  if (nothing_to_compact_) return false;
+  for (unsigned i = 0; i < kTtlClasses; ++i) {
+    for (SegmentId id = segments_.chain(i).head; id != kNoSegment; id = segments_.header(id).next) {
+      const SegmentId next = segments_.header(id).next;
+      if (next == kNoSegment || !evictable(id) || !evictable(next)) continue;
+      if (segments_.header(id).live_bytes + segments_.header(next).live_bytes > segments_.segment_bytes()) continue;
+      return compact_pair(id, next);
+    }
+  }
+  nothing_to_compact_ = true;
+  return false;
+}
+
+// REQUIRES: together they fit one segment. Always frees one more than it takes.
+bool Store::compact_pair(SegmentId first, SegmentId second) noexcept {
+  const SegmentId target = take_target(first);
+  for (const SegmentId source : {first, second}) {
+    segments_.for_each_live(source, [&](Place place, ItemHeader& item) {
+      if (relocate(place, target, item.heat())) metrics_.item_compacted.add();
+    });
+    CHECK(segments_.header(source).live_items == 0);
+    metrics_.segment_compact.add();
+    release(source);
+  }
+  finish_target(target);
+  return true;
+}
+
+}  // namespace pelikan::storage::segcache
