@@ -1,0 +1,66 @@
+// The admin port: one thread, one address, two dialects told apart by the first bytes of a connection.
+//
+//   text   stats · stats segments · version · flush_all · quit
+//   HTTP   GET or HEAD of / · /metrics · /vars.json · /healthz · /readyz (503 until set_ready(true), and while draining)
+//
+// It reads published counters and takes no lock that a worker takes; what only a worker can do is asked for through Hooks.
+// Owner:   main. Threads: its own, "admin"; the functions here may be called from any one thread at a time.
+// Limits:  kMaxSessions connections; a line of 1 KiB, an HTTP header of 8 KiB, no body; admin.idle_timeout for each request and
+//          each reply. A client over a limit is told so and closed; nobody else notices.
+// Failure: the constructor throws one line (address in use, bad host); after that, what goes wrong is logged and counted.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "config/config.h"
+#include "metrics/exposition.h"
+
+namespace pelikan::admin {
+
+struct AdminOptions : config::Section {
+  AdminOptions() : Section("admin") {}
+  config::Option<std::string> host{this, "host", "127.0.0.1", "address of the admin port, for text and HTTP"};
+  config::Option<std::uint64_t> port{this, "port", 9999, "admin port; 0 picks a free one", config::Range{0, 65535}};
+  config::Option<config::Duration> idle_timeout{this, "idle_timeout", config::Duration{10'000},
+                                                "longest wait for an admin client to send or to read",
+                                                config::Range{1, 3'600'000}};
+  config::Option<bool> use_tls{this, "use_tls", false, "TLS on the admin port; not offered, so it must be false"};
+};
+
+// How the admin port reaches the rest of the process. An answer may come from any thread, at once or later, or never: the client
+// is then told so after admin.idle_timeout. The functions are called on the admin thread and must not wait.
+struct Hooks {
+  std::string version;
+  std::vector<metrics::Fact> facts;  // shown by stats, /vars.json and /metrics: I/O engine and why, ...
+  // Empty: there is nothing to flush (the answer is ERROR). `done` is called when all that was stored before is gone.
+  std::function<void(std::function<void()> done)> flush_all;
+  // Empty: the answer is ERROR. The report is STAT lines without END.
+  std::function<void(std::function<void(std::string report)> answer)> segments;
+};
+
+class AdminServer {
+ public:
+  static constexpr std::size_t kMaxSessions = 64;
+
+  AdminServer(const AdminOptions& options, Hooks hooks);
+  ~AdminServer();  // stop()
+  AdminServer(const AdminServer&) = delete;
+  AdminServer& operator=(const AdminServer&) = delete;
+
+  [[nodiscard]] const std::string& address() const noexcept;  // "127.0.0.1:9999", with the port that was bound
+  void set_ready(bool ready) noexcept;
+  // Closes all connections and ends the thread. May be called twice.
+  void stop();
+
+ private:
+  class Port;
+  std::unique_ptr<Port> port_;
+  std::thread thread_;
+};
+
+}  // namespace pelikan::admin
