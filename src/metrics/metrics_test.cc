@@ -95,8 +95,8 @@ TEST(MetricsDeathTest, WrongDeclarationsAreRefused) {
       },
       "test_clash");
   EXPECT_DEATH(static_cast<void>(Twice{}), "");
-  EXPECT_DEATH(BadName{}, "Test-Name");
-  EXPECT_DEATH(BadEnding{}, "test_things_count");
+  EXPECT_DEATH(static_cast<void>(BadName{}), "Test-Name");
+  EXPECT_DEATH(static_cast<void>(BadEnding{}), "test_things_count");
 }
 
 TEST(Histogram, BucketsCoverEveryValueOnceAndInOrder) {
