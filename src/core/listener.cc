@@ -10,20 +10,22 @@
 namespace pelikan::core {
 
 Listener::Listener(const net::LoopOptions& loop, const std::vector<net::Listening>& sockets,
-                   std::size_t max_connections, std::string refusal, Worker& worker)
+                   std::size_t max_connections, std::string refusal, Worker& worker, const Clock& clock)
     : loop_(net::make_loop(loop)),
       sockets_(sockets),
       max_connections_(max_connections),
       refusal_(std::move(refusal)),
-      worker_(worker) {}
+      worker_(worker),
+      clock_(clock) {}
 
 void Listener::run() {
   for (const auto& socket : sockets_) loop_->listen(*this, socket.fd.get());
   while (!stop_wanted_.load(std::memory_order_acquire)) {
-    loop_->wait(accepting_ ? -1 : kAcceptPauseMs);
+    loop_->wait(paused_at_ns_ == 0 ? -1 : kAcceptPauseMs);
     metrics_.event_loop.add();
-    if (!accepting_) {
-      accepting_ = true;
+    if (paused_at_ns_ != 0) {
+      metrics_.pause_us.add((clock_.now().mono_ns - paused_at_ns_) / 1000);
+      paused_at_ns_ = 0;
       loop_->resume_accept();
     }
     loop_->dispatch();
@@ -56,7 +58,7 @@ void Listener::on_accept(net::Fd fd) {
 
 void Listener::on_accept_error(int error) {
   metrics_.event_error.add();
-  accepting_ = false;
+  paused_at_ns_ = clock_.now().mono_ns;
   static log::Limit limit;
   log::limited(limit, log::Level::kWarn,
                "cannot accept for now: {} (raise the limit of open files, or lower server.max_connections)",

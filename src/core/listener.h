@@ -19,6 +19,7 @@ namespace pelikan::core {
 struct ListenerMetrics : metrics::Group {
   metrics::Counter event_loop{this, "listener_event_loop", "turns of the listener's event loop"};
   metrics::Counter event_error{this, "listener_event_error", "accepts that failed for want of descriptors or memory"};
+  metrics::Counter pause_us{this, "listener_pause_us", "microseconds for which accepting was paused"};
   metrics::Counter session_discard{this, "listener_session_discard",
                                    "sessions closed because the worker's queue was full"};
   metrics::Counter tcp_accept{this, "tcp_accept", "connections accepted"};
@@ -31,7 +32,7 @@ class Listener final : public net::Acceptor {
 
   // `sockets` stay the caller's. REQUIRES: they outlive the listener's thread.
   Listener(const net::LoopOptions& loop, const std::vector<net::Listening>& sockets, std::size_t max_connections,
-           std::string refusal, Worker& worker);
+           std::string refusal, Worker& worker, const Clock& clock);
 
   void run();
   void stop();
@@ -48,7 +49,8 @@ class Listener final : public net::Acceptor {
   const std::size_t max_connections_;
   const std::string refusal_;
   Worker& worker_;
-  bool accepting_ = true;
+  const Clock& clock_;
+  std::uint64_t paused_at_ns_ = 0;  // 0: accepting
   std::atomic<bool> stop_wanted_{false};
 };
 

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <system_error>
 
+#include "base/bytes.h"
 #include "core/notify.h"
 #include "log/log.h"
 
@@ -78,7 +79,7 @@ Process::Process(const CoreOptions& options, Service& service, const Clock& cloc
   settings.wait_ms = static_cast<int>(options.worker.timeout());
   worker_ = std::make_unique<Worker>(settings, service, clock);
   listener_ =
-      std::make_unique<Listener>(settings.loop, sockets_, max_connections_, std::string(service.refusal()), *worker_);
+      std::make_unique<Listener>(settings.loop, sockets_, max_connections_, std::string(service.refusal()), *worker_, clock);
 }
 
 Process::~Process() {
@@ -143,6 +144,11 @@ void Process::drain(const std::function<void()>& on_drain) {
 }
 
 void Process::request_shutdown() noexcept { ::kill(::getpid(), SIGTERM); }
+
+std::uint16_t Process::tcp_port() const {
+  const std::string& name = sockets_.front().name;
+  return parse_decimal<std::uint16_t>(std::string_view(name).substr(name.rfind(':') + 1)).value_or(0);
+}
 
 std::string Process::addresses() const {
   std::string all;

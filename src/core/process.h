@@ -35,6 +35,8 @@ class Process {
   [[nodiscard]] Worker& worker() noexcept { return *worker_; }
   [[nodiscard]] const net::EngineChoice& engine() const noexcept { return engine_; }
   [[nodiscard]] std::size_t max_connections() const noexcept { return max_connections_; }
+  // The port that was bound.
+  [[nodiscard]] std::uint16_t tcp_port() const;
   // "127.0.0.1:12321", or several joined by ','.
   [[nodiscard]] std::string addresses() const;
 

@@ -1,0 +1,87 @@
+#include "server/launch.h"
+
+#include <cstdio>
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include "metrics/metrics.h"
+
+namespace pelikan::server {
+namespace {
+
+admin::Hooks make_hooks(core::Process& process, const Application& application) {
+  admin::Hooks hooks;
+  hooks.version = kVersion;
+  hooks.facts = {{"net_engine", process.engine().engine == net::Engine::kUring ? "io_uring" : "epoll"},
+                 {"net_engine_reason", process.engine().reason}};
+  if (application.flush_all) {
+    hooks.flush_all = [&process, flush = application.flush_all](std::function<void()> done) {
+      process.worker().post([flush, done = std::move(done)] {
+        flush();
+        done();
+      });
+    };
+  }
+  if (application.segments) {
+    hooks.segments = [&process, report = application.segments](std::function<void(std::string)> answer) {
+      process.worker().post([report, answer = std::move(answer)] { answer(report()); });
+    };
+  }
+  return hooks;
+}
+
+// The process, its admin port, and the wait for its end.
+void serve(const Settings& settings, const Application& application, Surroundings& surroundings) {
+  core::Process process(settings.core, *application.service, surroundings.clock);
+  surroundings.process = &process;
+  admin::AdminServer admin(settings.admin, make_hooks(process, application));
+  process.start();
+  admin.set_ready(true);
+  std::printf("listening server=%s admin=%s\n", process.addresses().c_str(), admin.address().c_str());
+  std::fflush(stdout);
+  process.wait([&admin] { admin.set_ready(false); }, [] { log::reopen(); });
+  admin.stop();
+}
+
+// Everything that declares metrics, without the threads.
+std::string list_metrics(const MakeApplication& make, const Surroundings& surroundings) {
+  const Application application = make(surroundings);
+  const core::WorkerMetrics worker;
+  const core::ListenerMetrics listener;
+  return metrics::list();
+}
+
+}  // namespace
+
+int launch(int argc, char** argv, const std::string& name, const std::string& summary,
+           const std::vector<config::Section*>& sections, const MakeApplication& make) {
+  try {
+    Settings settings;
+    config::Config config(settings.core.server, settings.core.listener, settings.core.worker, settings.core.net,
+                          settings.admin, settings.log);
+    for (config::Section* section : sections) config.add(*section);
+    settings.pelikan.add_to(config);
+    const config::Invocation invocation = config::parse_command_line(argc, argv, {name, kVersion, summary}, config);
+    const SystemClock clock;
+    Surroundings surroundings{.settings = settings, .clock = clock};
+    if (invocation.action == config::Action::kPrint) {
+      std::fputs(invocation.text.c_str(), stdout);
+      return 0;
+    }
+    if (invocation.action == config::Action::kListMetrics) {
+      std::fputs(list_metrics(make, surroundings).c_str(), stdout);
+      return 0;
+    }
+    log::configure(settings.log);
+    for (const std::string& warning : config.warnings()) log::warn("{}", warning);
+    const Application application = make(surroundings);
+    serve(settings, application, surroundings);
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", name.c_str(), error.what());
+    return config::kExitBadConfig;
+  }
+}
+
+}  // namespace pelikan::server

@@ -1,0 +1,78 @@
+#include "server/segcache/host.h"
+
+#include <string>
+
+#include "metrics/metrics.h"
+#include "net/socket.h"
+
+namespace pelikan::server::segcache {
+
+using backend::memcache::HostConnection;
+using backend::memcache::HostCounts;
+using backend::memcache::HostSettings;
+
+namespace {
+
+// The memcached whose protocol is spoken: clients choose what they send, and memccapable what it expects, by this number.
+constexpr const char* kMemcachedVersion = "1.6.45";
+
+}  // namespace
+
+ProcessHost::ProcessHost(const Surroundings& surroundings, bool shutdown_enabled)
+    : surroundings_(surroundings), start_sec_(surroundings.clock.now().floor_sec) {
+  const core::CoreOptions& core = surroundings.settings.core;
+  settings_.version = kMemcachedVersion;
+  settings_.interface = core.server.host();
+  settings_.unix_socket = core.server.unix_socket();
+  settings_.backlog = core.listener.backlog();
+  settings_.idle_timeout_sec = static_cast<std::uint64_t>(core.server.idle_timeout().count()) / 1000;
+  settings_.shutdown_enabled = shutdown_enabled;
+}
+
+const HostSettings& ProcessHost::settings() const {
+  if (settings_.max_connections == 0) {
+    core::Process& process = *surroundings_.process;
+    settings_.engine = process.worker().loop().engine_name();
+    settings_.engine_reason = process.engine().reason;
+    settings_.max_connections = process.max_connections();
+    settings_.tcp_port = process.tcp_port();
+  }
+  return settings_;
+}
+
+HostCounts ProcessHost::counts() const {
+  const metrics::Snapshot now = metrics::snapshot();
+  const auto value = [&now](std::string_view name) { return static_cast<std::uint64_t>(now.value(name)); };
+  HostCounts counts;
+  counts.uptime_sec = surroundings_.clock.now().floor_sec - start_sec_;
+  counts.curr_connections = value("tcp_conn_curr");
+  counts.total_connections = value("tcp_accept");
+  counts.rejected_connections = value("tcp_reject");
+  counts.idle_kicks = value("session_idle_kick");
+  counts.bytes_read = value("session_recv_byte");
+  counts.bytes_written = value("session_send_byte");
+  counts.accept_pauses = value("listener_event_error");
+  counts.accept_pauses_us = value("listener_pause_us");
+  counts.yields = value("session_yield");
+  counts.connection_bytes = value("session_buffer_byte");
+  return counts;
+}
+
+void ProcessHost::connections(std::size_t limit, const std::function<void(const HostConnection&)>& f) const {
+  std::size_t told = 0;
+  surroundings_.process->worker().visit_connections([&](const core::ConnectionView& view) {
+    if (told++ >= limit) return;
+    const std::string address = net::peer_name(view.fd);
+    const std::string listen_address = net::local_name(view.fd);
+    f({.fd = view.fd,
+       .address = address,
+       .listen_address = listen_address,
+       .state = view.waiting ? "conn_waiting" : "conn_read",
+       .idle_sec = view.idle_sec});
+  });
+}
+
+// Plain and graceful both answer what has been received: there is nothing that ending in disorder would make faster.
+void ProcessHost::shutdown(bool /*graceful*/) { core::Process::request_shutdown(); }
+
+}  // namespace pelikan::server::segcache

@@ -1,0 +1,64 @@
+// pelikan-segcache: a memcached-compatible cache on segment storage.
+#include <fmt/format.h>
+
+#include "backend/memcache/backend.h"
+#include "core/service.h"
+#include "protocol/memcache/memcache.h"
+#include "server/launch.h"
+#include "server/segcache/host.h"
+#include "storage/segcache/segcache.h"
+
+namespace {
+
+using namespace pelikan;
+using backend::memcache::MemcacheBackend;
+using storage::segcache::SegCache;
+using storage::segcache::SegOptions;
+
+// The part of [server] that is the memcache protocol's.
+struct MemcacheOptions : config::Section {
+  MemcacheOptions() : Section("server") {}
+  config::Option<std::string> protocol{this, "protocol", "auto", "what clients speak; auto finds out",
+                                       config::OneOf{"auto", "memcache"}};
+  config::Option<bool> shutdown_command{this, "shutdown_command", false, "let clients end the server by `shutdown`"};
+};
+
+// Storage, backend and service: one owner, in the order they depend on each other.
+struct Cache {
+  Cache(const SegOptions& seg, const MemcacheOptions& options, const server::Surroundings& surroundings)
+      : host(surroundings, options.shutdown_command()),
+        storage(seg, KeyHash{}, surroundings.clock.now()),
+        backend(storage, host, surroundings.clock.now()) {}
+
+  server::segcache::ProcessHost host;
+  SegCache storage;
+  MemcacheBackend backend;
+};
+
+std::string segments_report(const storage::segcache::Stats& stats) {
+  return fmt::format(
+      "STAT segments {}\r\nSTAT segments_free {}\r\nSTAT segment_bytes {}\r\nSTAT heap_bytes {}\r\nSTAT index_bytes "
+      "{}\r\n"
+      "STAT items {}\r\nSTAT live_bytes {}\r\nSTAT oldest_age_sec {}\r\nSTAT evicted_items {}\r\nSTAT expired_items "
+      "{}\r\n",
+      stats.segments, stats.segments_free, stats.segment_bytes, stats.heap_bytes, stats.index_bytes, stats.items,
+      stats.live_bytes, stats.oldest_age_sec, stats.evicted_items, stats.expired_items);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  SegOptions seg;
+  MemcacheOptions options;
+  std::unique_ptr<Cache> cache;
+  const auto make = [&](const server::Surroundings& surroundings) {
+    cache = std::make_unique<Cache>(seg, options, surroundings);
+    return server::Application{
+        .service = std::make_unique<core::ServiceFor<MemcacheBackend::Protocol, MemcacheBackend>>(
+            cache->backend, MemcacheBackend::Protocol(static_cast<std::uint32_t>(seg.max_value_size()))),
+        .flush_all = [&] { cache->backend.flush_all(); },
+        .segments = [&] { return segments_report(cache->storage.stats()); }};
+  };
+  return server::launch(argc, argv, "pelikan-segcache", "a memcached-compatible cache on segment storage",
+                        {&seg, &options}, make);
+}
