@@ -1,0 +1,317 @@
+#include "backend/memcache/backend.h"
+
+#include <algorithm>
+
+#include "backend/memcache/decimal_value.h"
+
+namespace pelikan::backend::memcache {
+namespace {
+
+using protocol::memcache::Command;
+using protocol::memcache::Refusal;
+using protocol::memcache::Request;
+using protocol::memcache::Response;
+using storage::segcache::Item;
+using storage::segcache::Verdict;
+using storage::segcache::WriteResult;
+namespace wire = protocol::memcache;
+
+constexpr std::int32_t kRelativeSecMax = 60 * 60 * 24 * 30;
+constexpr std::uint32_t kNever = 0;
+constexpr std::uint32_t kPast = 1;  // before any second the clock shows
+constexpr std::uint64_t kVerbosityMax = 2;
+constexpr std::uint64_t kMemlimitMegabytesMin = 8;
+constexpr std::uint64_t kMemlimitMegabytesMax = 1'000'000'000;
+
+// A client's exptime as a second of the monotonic clock.
+std::uint32_t deadline_of(std::int32_t exptime, const Time& now) noexcept {
+  if (exptime == 0) return kNever;
+  if (exptime < 0) return kPast;
+  if (exptime <= kRelativeSecMax) return now.ceil_sec + static_cast<std::uint32_t>(exptime);
+  const std::int64_t left_sec = exptime - now.unix_sec;
+  return left_sec <= 0 ? kPast : now.ceil_sec + static_cast<std::uint32_t>(left_sec);
+}
+
+std::string_view text_of(Refusal refusal) noexcept {
+  switch (refusal) {
+    case Refusal::kBadFormat: return wire::kBadFormat;
+    case Refusal::kBadChunk: return wire::kBadChunk;
+    case Refusal::kBadExptime: return wire::kBadExptime;
+    case Refusal::kBadDelta: return wire::kBadDelta;
+    case Refusal::kTooLarge: return wire::kTooLarge;
+    case Refusal::kBadShutdownMode: return wire::kBadShutdownMode;
+    case Refusal::kNone:
+    case Refusal::kUnknownCommand:
+    case Refusal::kBinary: break;
+  }
+  return wire::kError;
+}
+
+void answer(const Request& request, MemcacheBackend::Reply& reply, std::string_view line) {
+  if (!request.noreply) reply(Response::line(line));
+}
+
+// What a store of `request` does to `current`; `outcome` is the reply if it is done.
+Verdict decide_store(const Request& request, std::uint32_t expire_at, const Item* current,
+                     std::string_view& outcome) noexcept {
+  const auto keep = [&](std::string_view line) {
+    outcome = line;
+    return Verdict::keep();
+  };
+  const auto grow = [&](std::string_view front, std::string_view back) {
+    return Verdict{Verdict::Kind::kStore, front, back, current->flags, current->expire_at};
+  };
+  switch (request.command) {
+    case Command::kAdd:
+      if (current) return keep(wire::kNotStored);
+      break;
+    case Command::kReplace:
+      if (!current) return keep(wire::kNotStored);
+      break;
+    case Command::kCas:
+      if (!current) return keep(wire::kNotFound);
+      if (current->cas != request.number) return keep(wire::kExists);
+      break;
+    case Command::kAppend:
+    case Command::kAppendrl: return current ? grow(current->value, request.value) : keep(wire::kNotStored);
+    case Command::kPrepend:
+    case Command::kPrependrl: return current ? grow(request.value, current->value) : keep(wire::kNotStored);
+    default: break;
+  }
+  return Verdict::store(request.value, request.flags, expire_at);
+}
+
+}  // namespace
+
+MemcacheBackend::MemcacheBackend(SegCache& cache, Host& host, const Time& start)
+    : cache_(cache), host_(host), stats_(cache, host, counters_, prefixes_), now_(start) {}
+
+void MemcacheBackend::turn(const Time& now) noexcept {
+  now_ = now;
+  cache_.turn(now);
+  if (flush_at_sec_ != 0 && flush_at_sec_ <= now.floor_sec) flush_all();
+}
+
+void MemcacheBackend::flush_all() noexcept {
+  flush_at_sec_ = 0;
+  cache_.flush();
+}
+
+void MemcacheBackend::execute(const Request& request, Reply& reply) {
+  if (request.refusal != Refusal::kNone) [[unlikely]]
+    return refuse(request, reply);
+  switch (request.command) {
+    case Command::kGet:
+    case Command::kGets:
+    case Command::kGat:
+    case Command::kGats: return read(request, reply);
+    case Command::kSet:
+    case Command::kAdd:
+    case Command::kReplace:
+    case Command::kAppend:
+    case Command::kPrepend:
+    case Command::kCas:
+    case Command::kAppendrl:
+    case Command::kPrependrl: return store(request, reply);
+    case Command::kDelete: return erase(request, reply);
+    case Command::kIncr:
+    case Command::kDecr: return change_number(request, reply);
+    case Command::kTouch: return touch(request, reply);
+    case Command::kFlushAll: return flush_all(request, reply);
+    case Command::kVerbosity:
+      counters_.other.add();
+      host_.set_verbosity(static_cast<unsigned>(std::min(request.number, kVerbosityMax)));
+      return answer(request, reply, wire::kOk);
+    case Command::kCacheMemlimit: return set_memory_limit(request, reply);
+    case Command::kVersion:
+      counters_.version.add();
+      return reply({.kind = Response::Kind::kVersion, .text = host_.settings().version});
+    case Command::kQuit: counters_.quit.add(); return reply.close();
+    case Command::kShutdown: return shutdown(request, reply);
+    case Command::kStats: counters_.stats.add(); return stats_.answer(request.arguments, now_, reply);
+    case Command::kUnknown:
+    case Command::kBinary: break;
+  }
+  refuse(request, reply);
+}
+
+void MemcacheBackend::refuse(const Request& request, Reply& reply) {
+  if (request.refusal == Refusal::kTooLarge) return store_too_large(request, reply);
+  count_refused(request);
+  if (request.refusal == Refusal::kBinary) {
+    reply({.kind = Response::Kind::kBinary, .number = request.number});
+    return reply.close();
+  }
+  // Whether shutdown is allowed comes before how it was spelt.
+  if (request.refusal == Refusal::kBadShutdownMode && !host_.settings().shutdown_enabled) {
+    return answer(request, reply, wire::kShutdownDisabled);
+  }
+  answer(request, reply, text_of(request.refusal));
+}
+
+void MemcacheBackend::count_refused(const Request& request) noexcept {
+  const auto count = [](auto& counters) {
+    counters.commands.add();
+    counters.refused.add();
+  };
+  if (is_read(request.command)) return count(counters_.read(request.command));
+  if (is_store(request.command)) return count(counters_.store(request.command));
+  switch (request.command) {
+    case Command::kDelete: return count(counters_.erase);
+    case Command::kIncr: return count(counters_.incr);
+    case Command::kDecr: return count(counters_.decr);
+    case Command::kTouch: return count(counters_.touch);
+    case Command::kFlushAll: counters_.flush_all.add(); return counters_.flush_all_ex.add();
+    case Command::kBinary: return counters_.binary.add();
+    case Command::kUnknown: return counters_.unknown.add();
+    default: return counters_.other.add();
+  }
+}
+
+void MemcacheBackend::read(const Request& request, Reply& reply) {
+  ReadCounters& counters = counters_.read(request.command);
+  if (request.first_key) counters.commands.add();
+  counters.keys.add();
+  const bool hit = send_value(request, reply);
+  (hit ? counters.hits : counters.misses).add();
+  prefixes_.count_get(request.key, hit);
+  if (request.last_key) reply(Response::line(wire::kEnd));
+}
+
+bool MemcacheBackend::send_value(const Request& request, Reply& reply) {
+  const bool touches = request.command == Command::kGat || request.command == Command::kGats;
+  const std::uint32_t expire_at = touches ? deadline_of(request.exptime, now_) : kNever;
+  // First the new expiry, then the value: writing the expiry may give the item a new token.
+  if (touches && expire_at != kPast) (void)cache_.touch(request.key, expire_at);
+  const auto item = cache_.get(request.key);
+  if (!item) return false;
+  const bool with_cas = request.command == Command::kGets || request.command == Command::kGats;
+  reply({.kind = with_cas ? Response::Kind::kValueCas : Response::Kind::kValue,
+         .flags = item->flags,
+         .number = item->cas,
+         .key = request.key,
+         .text = item->value});
+  if (touches && expire_at == kPast) (void)cache_.erase(request.key);
+  return true;
+}
+
+void MemcacheBackend::store(const Request& request, Reply& reply) {
+  if (!cache_.fits(request.key.size(), request.value.size())) return store_too_large(request, reply);
+  StoreCounters& counters = counters_.store(request.command);
+  counters.commands.add();
+  prefixes_.count_set(request.key);
+
+  const std::uint32_t expire_at = deadline_of(request.exptime, now_);
+  std::string_view outcome = wire::kStored;
+  std::size_t bytes = 0;
+  const WriteResult result = cache_.write(request.key, [&](const Item* current) {
+    const Verdict verdict = decide_store(request, expire_at, current, outcome);
+    bytes = verdict.front.size() + verdict.back.size();
+    return verdict;
+  });
+  switch (result.status) {
+    case WriteResult::Status::kNoSpace: return store_without_room(request, reply);
+    case WriteResult::Status::kTooLarge:  // only what append and prepend would have made of it
+      outcome = wire::kNotStored;
+      break;
+    case WriteResult::Status::kStored:
+      counters.stored.add();
+      if (request.command < Command::kAppendrl) break;
+      if (!request.noreply) reply(Response::of_number(bytes));
+      return;
+    default: break;
+  }
+  if (result.status != WriteResult::Status::kStored) {
+    (outcome == wire::kExists ? counters_.cas_exists : counters.not_stored).add();
+  }
+  answer(request, reply, outcome);
+}
+
+// A set that fails takes the old value with it, so that nobody goes on reading what was to be replaced.
+void MemcacheBackend::store_too_large(const Request& request, Reply& reply) {
+  count_refused(request);
+  counters_.too_large.add();
+  if (request.command == Command::kSet) (void)cache_.erase(request.key);
+  answer(request, reply, wire::kTooLarge);
+}
+
+void MemcacheBackend::store_without_room(const Request& request, Reply& reply) {
+  counters_.store(request.command).refused.add();
+  counters_.no_memory.add();
+  if (request.command == Command::kSet) (void)cache_.erase(request.key);
+  answer(request, reply, wire::kNoMemoryStoring);
+}
+
+void MemcacheBackend::change_number(const Request& request, Reply& reply) {
+  const bool up = request.command == Command::kIncr;
+  KeyedCounters& counters = up ? counters_.incr : counters_.decr;
+  counters.commands.add();
+
+  bool found = false;
+  std::optional<std::uint64_t> number;
+  DecimalText text(0, 0);
+  const WriteResult result = cache_.write(request.key, [&](const Item* current) {
+    found = current != nullptr;
+    if (found) number = decimal_of_value(current->value);
+    if (!number) return Verdict::keep();
+    number = up ? *number + request.number : *number - std::min(*number, request.number);
+    text = DecimalText(*number, current->value.size());
+    return Verdict::store(text.view(), current->flags, current->expire_at);
+  });
+  if (!found) {
+    counters.misses.add();
+    return answer(request, reply, wire::kNotFound);
+  }
+  if (result.status != WriteResult::Status::kStored) {
+    counters.refused.add();
+    return answer(request, reply, number ? wire::kNoMemory : wire::kNonNumeric);
+  }
+  counters.hits.add();
+  if (!request.noreply) reply(Response::of_number(*number));
+}
+
+void MemcacheBackend::erase(const Request& request, Reply& reply) {
+  counters_.erase.commands.add();
+  prefixes_.count_delete(request.key);
+  const bool erased = cache_.erase(request.key);
+  (erased ? counters_.erase.hits : counters_.erase.misses).add();
+  answer(request, reply, erased ? wire::kDeleted : wire::kNotFound);
+}
+
+void MemcacheBackend::touch(const Request& request, Reply& reply) {
+  counters_.touch.commands.add();
+  const std::uint32_t expire_at = deadline_of(request.exptime, now_);
+  const bool touched = expire_at == kPast ? cache_.erase(request.key) : cache_.touch(request.key, expire_at);
+  (touched ? counters_.touch.hits : counters_.touch.misses).add();
+  answer(request, reply, touched ? wire::kTouched : wire::kNotFound);
+}
+
+// A delay of N seconds ends one second early, as memcached's does.
+void MemcacheBackend::flush_all(const Request& request, Reply& reply) noexcept {
+  counters_.flush_all.add();
+  const std::uint32_t at_sec = request.exptime > 0 ? deadline_of(request.exptime, now_) - 1 : 0;
+  if (at_sec <= now_.floor_sec) {
+    flush_all();
+  } else {
+    flush_at_sec_ = at_sec;
+  }
+  answer(request, reply, wire::kOk);
+}
+
+// The heap does not change its size while it is in use: only the size it has can be asked for.
+void MemcacheBackend::set_memory_limit(const Request& request, Reply& reply) {
+  counters_.other.add();
+  if (request.number < kMemlimitMegabytesMin) return answer(request, reply, wire::kMemlimitTooSmall);
+  if (request.number > kMemlimitMegabytesMax) return answer(request, reply, wire::kMemlimitNotMegabytes);
+  const bool as_it_is = request.number == cache_.stats().heap_bytes >> 20;
+  answer(request, reply, as_it_is ? wire::kOk : wire::kMemlimitFailed);
+}
+
+void MemcacheBackend::shutdown(const Request& request, Reply& reply) {
+  counters_.other.add();
+  if (!host_.settings().shutdown_enabled) return answer(request, reply, wire::kShutdownDisabled);
+  reply.close();
+  host_.shutdown(request.graceful);
+}
+
+}  // namespace pelikan::backend::memcache

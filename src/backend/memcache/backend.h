@@ -1,0 +1,64 @@
+// Makes the segment cache answer the memcache protocol.
+// Owner:    the server. Threads: the one that owns the cache.
+// Time:     turn() once per loop turn, before its requests; nothing here asks for the time.
+// Replies:  composed one by one straight from the cache's memory; a request with noreply gives none.
+// Failure:  none: whatever a client sends is answered, or ends its session.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "backend/memcache/counters.h"
+#include "backend/memcache/host.h"
+#include "backend/memcache/prefixes.h"
+#include "backend/memcache/stats.h"
+#include "base/clock.h"
+#include "protocol/memcache/memcache.h"
+#include "protocol/protocol.h"
+#include "storage/segcache/segcache.h"
+
+namespace pelikan::backend::memcache {
+
+class MemcacheBackend {
+ public:
+  using Protocol = protocol::memcache::Protocol;
+  using Request = protocol::memcache::Request;
+  using Response = protocol::memcache::Response;
+  using Reply = Replies<Protocol>;
+  using SegCache = storage::segcache::SegCache;
+
+  // REQUIRES: cache and host outlive this.
+  MemcacheBackend(SegCache& cache, Host& host, const Time& start);
+
+  // Turns the cache, too.
+  void turn(const Time& now) noexcept;
+  void execute(const Request& request, Reply& reply);
+  // All stored so far is gone; a delayed flush_all is forgotten.
+  void flush_all() noexcept;
+
+ private:
+  void refuse(const Request& request, Reply& reply);
+  void count_refused(const Request& request) noexcept;
+  void read(const Request& request, Reply& reply);
+  [[nodiscard]] bool send_value(const Request& request, Reply& reply);
+  void store(const Request& request, Reply& reply);
+  void store_too_large(const Request& request, Reply& reply);
+  void store_without_room(const Request& request, Reply& reply);
+  void change_number(const Request& request, Reply& reply);
+  void erase(const Request& request, Reply& reply);
+  void touch(const Request& request, Reply& reply);
+  void flush_all(const Request& request, Reply& reply) noexcept;
+  void set_memory_limit(const Request& request, Reply& reply);
+  void shutdown(const Request& request, Reply& reply);
+
+  SegCache& cache_;
+  Host& host_;
+  Counters counters_;
+  Prefixes prefixes_;
+  StatsReport stats_;
+  Time now_;
+  std::uint32_t flush_at_sec_ = 0;  // a delayed flush_all; 0 = none
+};
+static_assert(StorageFor<MemcacheBackend, protocol::memcache::Protocol>);
+
+}  // namespace pelikan::backend::memcache

@@ -1,0 +1,349 @@
+#include "backend/memcache/stats.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdio>
+#include <iterator>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/check.h"
+
+namespace pelikan::backend::memcache {
+namespace {
+
+using protocol::memcache::Response;
+namespace wire = protocol::memcache;
+using Reply = StatsReport::Reply;
+
+constexpr std::uint64_t kSlabClasses = 64;
+constexpr std::uint64_t kOnlyClass = 1;
+constexpr std::size_t kBucketBytes = 64;
+
+// Where the numbers come from, read once per command.
+struct Sources {
+  const Counters& counters;
+  storage::segcache::Stats store;
+  HostCounts host;
+  HostSettings settings;
+};
+
+struct Field {
+  std::string_view name;
+  std::uint64_t (*read)(const Sources&);
+  bool resets = false;  // by `stats reset`
+};
+
+std::uint64_t zero(const Sources&) { return 0; }
+std::uint64_t cmd_set(const Sources& s) {
+  std::uint64_t sum = 0;
+  for (const StoreCounters* c : {&s.counters.set, &s.counters.add, &s.counters.replace, &s.counters.append,
+                                 &s.counters.prepend, &s.counters.cas}) {
+    sum += c->commands.value() - c->refused.value();
+  }
+  return sum;
+}
+
+#define COUNT(expression) [](const Sources& s) -> std::uint64_t { return expression; }
+// In memcached's order. What it has and is missing here counts something we have no means to know.
+constexpr Field kFields[] = {
+    {"max_connections", COUNT(s.settings.max_connections)},
+    {"curr_connections", COUNT(s.host.curr_connections)},
+    {"total_connections", COUNT(s.host.total_connections), true},
+    {"rejected_connections", COUNT(s.host.rejected_connections), true},
+    {"connection_structures", COUNT(s.host.curr_connections)},
+    {"response_obj_oom", zero},
+    {"response_obj_count", zero},
+    {"response_obj_bytes", zero},
+    {"read_buf_bytes", COUNT(s.host.connection_bytes)},
+    {"read_buf_oom", zero},
+    {"cmd_get", COUNT(s.counters.get.keys.value() + s.counters.gets.keys.value()), true},
+    {"cmd_set", cmd_set, true},
+    {"cmd_flush", COUNT(s.counters.flush_all.value()), true},
+    {"cmd_touch",
+     COUNT(s.counters.touch.commands.value() - s.counters.touch.refused.value() + s.counters.gat.keys.value() +
+           s.counters.gats.keys.value()),
+     true},
+    {"cmd_meta", zero},
+    {"get_hits", COUNT(s.counters.get.hits.value() + s.counters.gets.hits.value()), true},
+    {"get_misses", COUNT(s.counters.get.misses.value() + s.counters.gets.misses.value()), true},
+    {"delete_misses", COUNT(s.counters.erase.misses.value()), true},
+    {"delete_hits", COUNT(s.counters.erase.hits.value()), true},
+    {"incr_misses", COUNT(s.counters.incr.misses.value()), true},
+    {"incr_hits", COUNT(s.counters.incr.hits.value()), true},
+    {"decr_misses", COUNT(s.counters.decr.misses.value()), true},
+    {"decr_hits", COUNT(s.counters.decr.hits.value()), true},
+    {"cas_misses", COUNT(s.counters.cas.not_stored.value()), true},
+    {"cas_hits", COUNT(s.counters.cas.stored.value()), true},
+    {"cas_badval", COUNT(s.counters.cas_exists.value()), true},
+    {"touch_hits", COUNT(s.counters.touch.hits.value() + s.counters.gat.hits.value() + s.counters.gats.hits.value()),
+     true},
+    {"touch_misses",
+     COUNT(s.counters.touch.misses.value() + s.counters.gat.misses.value() + s.counters.gats.misses.value()), true},
+    {"store_too_large", COUNT(s.counters.too_large.value()), true},
+    {"store_no_memory", COUNT(s.counters.no_memory.value()), true},
+    {"auth_cmds", zero},
+    {"auth_errors", zero},
+    {"idle_kicks", COUNT(s.host.idle_kicks), true},
+    {"bytes_read", COUNT(s.host.bytes_read), true},
+    {"bytes_written", COUNT(s.host.bytes_written), true},
+    {"limit_maxbytes", COUNT(s.store.heap_bytes)},
+    {"accepting_conns", COUNT(s.host.accepting ? 1 : 0)},
+    {"listen_disabled_num", COUNT(s.host.accept_pauses), true},
+    {"time_in_listen_disabled_us", COUNT(s.host.accept_pauses_us), true},
+    {"threads", COUNT(s.settings.threads)},
+    {"conn_yields", COUNT(s.host.yields), true},
+    {"hash_power_level",
+     COUNT(static_cast<std::uint64_t>(std::bit_width((s.store.index_bytes / kBucketBytes) | 1) - 1))},
+    {"hash_bytes", COUNT(s.store.index_bytes)},
+    {"slab_reassign_rescues", zero},
+    {"slab_reassign_running", zero},
+    {"slabs_moved", zero},
+    {"lru_crawler_running", zero},
+    {"lru_crawler_starts", zero},
+    {"lru_maintainer_juggles", zero},
+    {"malloc_fails", zero},
+    {"log_worker_dropped", zero},
+    {"log_worker_written", zero},
+    {"log_watcher_skipped", zero},
+    {"log_watcher_sent", zero},
+    {"log_watchers", zero},
+    {"unexpected_napi_ids", zero},
+    {"round_robin_fallback", zero},
+    {"bytes", COUNT(s.store.live_bytes)},
+    {"curr_items", COUNT(s.store.items)},
+    {"total_items", COUNT(s.store.stored_items), true},
+    {"slab_global_page_pool", COUNT(s.store.segments_free)},
+    {"evictions", COUNT(s.store.evicted_items), true},
+    {"reclaimed", COUNT(s.store.expired_items), true},
+    {"crawler_reclaimed", zero},
+    {"crawler_items_checked", zero},
+    {"lrutail_reflocked", zero},
+    {"moves_to_cold", zero},
+    {"moves_to_warm", zero},
+    {"moves_within_lru", zero},
+    {"direct_reclaims", zero},
+    {"lru_bumps_dropped", zero},
+};
+#undef COUNT
+static_assert(std::size(kFields) <= StatsReport::kFieldsMax);
+
+using Baseline = std::array<std::uint64_t, StatsReport::kFieldsMax>;
+
+Sources sources(const Counters& counters, const storage::segcache::SegCache& cache, const Host& host) {
+  return {counters, cache.stats(), host.counts(), host.settings()};
+}
+
+std::uint64_t value_of(std::string_view name, const Sources& from, const Baseline& baseline) {
+  const auto field = std::ranges::find(kFields, name, &Field::name);
+  CHECK(field != std::end(kFields));
+  return field->read(from) - baseline[static_cast<std::size_t>(field - std::begin(kFields))];
+}
+
+std::string seconds(const timeval& time) {
+  char text[48];
+  std::snprintf(text, sizeof text, "%ld.%06ld", static_cast<long>(time.tv_sec), static_cast<long>(time.tv_usec));
+  return text;
+}
+
+// Clients take a line apart at its blanks.
+std::string one_word(std::string text) {
+  if (text.empty()) return "NULL";
+  std::ranges::replace_if(text, [](char c) { return c == ' ' || c == '\r' || c == '\n'; }, '_');
+  return text;
+}
+
+std::string_view next_word(std::string_view& rest) {
+  rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+  const std::string_view word = rest.substr(0, rest.find(' '));
+  rest.remove_prefix(word.size());
+  return word;
+}
+
+void end(Reply& reply) { reply(Response::line(wire::kEnd)); }
+
+}  // namespace
+
+void StatsReport::answer(std::string_view arguments, const Time& now, Reply& reply) {
+  std::string_view rest = arguments;
+  const std::string_view sub = next_word(rest);
+  if (sub.empty()) return general(now, reply);
+  if (sub == "settings") return settings(reply);
+  if (sub == "items") return items(reply);
+  if (sub == "slabs") return slabs(reply);
+  if (sub == "conns") return connections(reply);
+  if (sub == "detail") return detail(next_word(rest), reply);
+  if (sub == "cachedump") return cachedump(rest, now, reply);
+  if (sub == "sizes") {
+    reply(Response::stat("sizes_status", "disabled"));
+    return end(reply);
+  }
+  if (sub == "reset") {
+    reset();
+    return reply(Response::line(wire::kReset));
+  }
+  reply(Response::line(wire::kError));
+}
+
+void StatsReport::general(const Time& now, Reply& reply) const {
+  const Sources from = sources(counters_, cache_, host_);
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  reply(Response::stat("pid", static_cast<std::uint64_t>(getpid())));
+  reply(Response::stat("uptime", from.host.uptime_sec));
+  reply(Response::stat("time", static_cast<std::uint64_t>(now.unix_sec)));
+  reply(Response::stat("version", from.settings.version));
+  reply(Response::stat("event_engine", one_word(from.settings.engine)));
+  reply(Response::stat("event_engine_reason", one_word(from.settings.engine_reason)));
+  reply(Response::stat("pointer_size", sizeof(void*) * 8));
+  reply(Response::stat("rusage_user", seconds(usage.ru_utime)));
+  reply(Response::stat("rusage_system", seconds(usage.ru_stime)));
+  for (std::size_t i = 0; i < std::size(kFields); ++i) {
+    reply(Response::stat(kFields[i].name, kFields[i].read(from) - baseline_[i]));
+  }
+  end(reply);
+}
+
+void StatsReport::reset() {
+  const Sources from = sources(counters_, cache_, host_);
+  for (std::size_t i = 0; i < std::size(kFields); ++i) {
+    if (kFields[i].resets) baseline_[i] = kFields[i].read(from);
+  }
+  prefixes_.clear();
+}
+
+void StatsReport::settings(Reply& reply) const {
+  const HostSettings& host = host_.settings();
+  const auto yes_no = [](bool value) { return value ? "yes" : "no"; };
+  reply(Response::stat("maxbytes", cache_.stats().heap_bytes));
+  reply(Response::stat("maxconns", host.max_connections));
+  reply(Response::stat("tcpport", host.tcp_port));
+  reply(Response::stat("udpport", 0));
+  reply(Response::stat("inter", one_word(host.interface)));
+  reply(Response::stat("verbosity", host_.verbosity()));
+  reply(Response::stat("domain_socket", one_word(host.unix_socket)));
+  reply(Response::stat("shutdown_command", yes_no(host.shutdown_enabled)));
+  reply(Response::stat("num_threads", host.threads));
+  reply(Response::stat("stat_key_prefix", ":"));
+  reply(Response::stat("detail_enabled", yes_no(prefixes_.enabled())));
+  reply(Response::stat("cas_enabled", "yes"));
+  reply(Response::stat("tcp_backlog", host.backlog));
+  reply(Response::stat("binding_protocol", "ascii"));
+  reply(Response::stat("auth_enabled_sasl", "no"));
+  reply(Response::stat("auth_enabled_ascii", "no"));
+  reply(Response::stat("item_size_max", cache_.stats().segment_bytes));
+  reply(Response::stat("maxconns_fast", "yes"));
+  reply(Response::stat("slab_reassign", "no"));
+  reply(Response::stat("slab_automove", 0));
+  reply(Response::stat("lru_crawler", "no"));
+  reply(Response::stat("lru_segmented", "no"));
+  reply(Response::stat("idle_timeout", host.idle_timeout_sec));
+  reply(Response::stat("flush_enabled", "yes"));
+  reply(Response::stat("dump_enabled", "yes"));
+  reply(Response::stat("hash_algorithm", "xxh3"));
+  reply(Response::stat("track_sizes", "no"));
+  reply(Response::stat("client_flags_size", sizeof(std::uint32_t)));
+  reply(Response::stat("memory_file", "NULL"));
+  reply(Response::stat("ssl_enabled", "no"));
+  reply(Response::stat("event_engine", one_word(host.engine)));
+  end(reply);
+}
+
+void StatsReport::items(Reply& reply) const {
+  const Sources from = sources(counters_, cache_, host_);
+  if (from.store.items != 0) {
+    reply(Response::stat("items:1:number", from.store.items));
+    reply(Response::stat("items:1:age", from.store.oldest_age_sec));
+    reply(Response::stat("items:1:mem_requested", from.store.live_bytes));
+    reply(Response::stat("items:1:evicted", value_of("evictions", from, baseline_)));
+    reply(Response::stat("items:1:outofmemory", value_of("store_no_memory", from, baseline_)));
+    reply(Response::stat("items:1:tailrepairs", 0));
+    reply(Response::stat("items:1:reclaimed", value_of("reclaimed", from, baseline_)));
+    reply(Response::stat("items:1:lrutail_reflocked", 0));
+    reply(Response::stat("items:1:moves_to_cold", 0));
+    reply(Response::stat("items:1:moves_to_warm", 0));
+    reply(Response::stat("items:1:moves_within_lru", 0));
+    reply(Response::stat("items:1:direct_reclaims", 0));
+  }
+  end(reply);
+}
+
+// A segment stands for a page of one chunk.
+void StatsReport::slabs(Reply& reply) const {
+  const Sources from = sources(counters_, cache_, host_);
+  const std::uint64_t used = from.store.segments - from.store.segments_free;
+  reply(Response::stat("1:chunk_size", from.store.segment_bytes));
+  reply(Response::stat("1:chunks_per_page", 1));
+  reply(Response::stat("1:total_pages", from.store.segments));
+  reply(Response::stat("1:total_chunks", from.store.segments));
+  reply(Response::stat("1:used_chunks", used));
+  reply(Response::stat("1:free_chunks", from.store.segments_free));
+  reply(Response::stat("1:free_chunks_end", 0));
+  reply(Response::stat("1:get_hits", value_of("get_hits", from, baseline_)));
+  reply(Response::stat("1:cmd_set", value_of("cmd_set", from, baseline_)));
+  reply(Response::stat("1:delete_hits", value_of("delete_hits", from, baseline_)));
+  reply(Response::stat("1:incr_hits", value_of("incr_hits", from, baseline_)));
+  reply(Response::stat("1:decr_hits", value_of("decr_hits", from, baseline_)));
+  reply(Response::stat("1:cas_hits", value_of("cas_hits", from, baseline_)));
+  reply(Response::stat("1:cas_badval", value_of("cas_badval", from, baseline_)));
+  reply(Response::stat("1:touch_hits", value_of("touch_hits", from, baseline_)));
+  reply(Response::stat("active_slabs", 1));
+  reply(Response::stat("total_malloced", from.store.heap_bytes));
+  end(reply);
+}
+
+void StatsReport::connections(Reply& reply) const {
+  host_.connections(kConnectionsMax, [&](const HostConnection& connection) {
+    const std::string fd = std::to_string(connection.fd);
+    reply(Response::stat(fd + ":addr", connection.address));
+    if (!connection.listen_address.empty()) reply(Response::stat(fd + ":listen_addr", connection.listen_address));
+    reply(Response::stat(fd + ":state", connection.state));
+    reply(Response::stat(fd + ":secs_since_last_cmd", connection.idle_sec));
+  });
+  end(reply);
+}
+
+void StatsReport::detail(std::string_view word, Reply& reply) {
+  if (word == "on" || word == "off") {
+    prefixes_.enable(word == "on");
+    return reply(Response::line(wire::kOk));
+  }
+  if (word != "dump") return reply(Response::line(wire::kBadDetail));
+  prefixes_.each([&](std::string_view prefix, const Prefixes::Counts& counts) {
+    std::string line = "PREFIX ";
+    line.append(prefix).append(" get ").append(std::to_string(counts.gets));
+    line.append(" hit ").append(std::to_string(counts.hits)).append(" set ").append(std::to_string(counts.sets));
+    line.append(" del ").append(std::to_string(counts.deletes)).append("\r\n");
+    reply(Response::line(line));
+  });
+  end(reply);
+}
+
+// cachedump <class> <limit>: 0 is no limit but the one on bytes.
+void StatsReport::cachedump(std::string_view arguments, const Time& now, Reply& reply) const {
+  const std::string_view class_word = next_word(arguments);
+  const std::string_view limit_word = next_word(arguments);
+  if (limit_word.empty()) return reply(Response::line(wire::kBadLine));
+  const auto slab_class = parse_decimal<std::uint32_t>(class_word);
+  const auto limit = parse_decimal<std::uint32_t>(limit_word);
+  if (!slab_class || !limit) return reply(Response::line(wire::kBadFormat));
+  if (*slab_class >= kSlabClasses) return reply(Response::line(wire::kIllegalSlab));
+  if (*slab_class == kOnlyClass) {
+    std::size_t bytes = 0;
+    std::string line;
+    cache_.visit(*limit == 0 ? SegCache::kVisitScanMax : *limit, [&](const storage::segcache::Item& item) {
+      const std::int64_t expires =
+          item.expire_at == 0 ? 0 : now.unix_sec + std::int64_t{item.expire_at} - std::int64_t{now.ceil_sec};
+      line.assign("ITEM ").append(item.key).append(" [").append(std::to_string(item.value.size()));
+      line.append(" b; ").append(std::to_string(expires)).append(" s]\r\n");
+      bytes += line.size();
+      if (bytes <= kDumpBytesMax) reply(Response::line(line));
+    });
+  }
+  end(reply);
+}
+
+}  // namespace pelikan::backend::memcache

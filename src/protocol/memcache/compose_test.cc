@@ -1,0 +1,50 @@
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "protocol/memcache/memcache.h"
+
+namespace pelikan::protocol::memcache {
+namespace {
+
+TEST(Compose, WritesEachKind) {
+  using Kind = Response::Kind;
+  constexpr std::uint64_t kMax64 = std::numeric_limits<std::uint64_t>::max();
+  struct Row {
+    Response response;
+    std::string_view bytes;
+  };
+  const Row rows[] = {
+      {Response::line(kStored), "STORED\r\n"},
+      {{Kind::kValue, 0, 7, "k", ""}, "VALUE k 0 0\r\n\r\n"},
+      {{Kind::kValue, 4294967295, 0, "key", "a\r\nb"}, "VALUE key 4294967295 4\r\na\r\nb\r\n"},
+      {{Kind::kValueCas, 1, kMax64, "k", "v"}, "VALUE k 1 1 18446744073709551615\r\nv\r\n"},
+      {Response::of_number(kMax64), "18446744073709551615\r\n"},
+      {{Kind::kVersion, 0, 0, "", "1.2.3"}, "VERSION 1.2.3\r\n"},
+      {Response::stat("a", "b"), "STAT a b\r\n"},
+      {Response::stat("a", ""), "STAT a \r\n"},
+      {Response::stat("a", 12), "STAT a 12\r\n"},
+  };
+  for (const Row& row : rows) {
+    BufferPool pool(1 << 20);
+    Buffer out(pool);
+    out.append("before ");
+    Protocol::compose(row.response, out);
+    EXPECT_EQ(out.view(), "before " + std::string(row.bytes));
+  }
+}
+
+TEST(Compose, BinaryRefusalIsAWholeResponse) {
+  BufferPool pool(1 << 20);
+  Buffer out(pool);
+  Protocol::compose({Response::Kind::kBinary, 0, 0x0BULL << 32 | 0x01020304, "", ""}, out);
+  const std::string_view bytes = out.view();
+  ASSERT_GT(bytes.size(), 24U);
+  EXPECT_EQ(bytes.substr(0, 2), "\x81\x0b");
+  EXPECT_EQ(bytes.substr(6, 2), std::string_view("\x00\x81", 2));
+  EXPECT_EQ(static_cast<unsigned char>(bytes[11]), bytes.size() - 24);
+  EXPECT_EQ(bytes.substr(12, 4), "\x01\x02\x03\x04");
+}
+
+}  // namespace
+}  // namespace pelikan::protocol::memcache
