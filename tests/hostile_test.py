@@ -114,6 +114,7 @@ def huge_length(address):
     for _ in range(20):
         client.send(b'z' * 1_000_000)  # swallowed, not kept
     client.close()
+    exchange(address, b'set a 0 0 20000000\r\n' + b'z' * 20_000_000 + b'\r\nget a\r\n', TOO_LARGE + b'END\r\n')
 
 
 def binary_noise(address):

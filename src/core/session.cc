@@ -25,6 +25,7 @@ void Session::on_data(std::string_view bytes) {
     const std::size_t count = std::min<std::uint64_t>(discard_bytes_, bytes.size());
     discard_bytes_ -= count;
     bytes.remove_prefix(count);
+    if (bytes.empty()) return settle();
   }
   if (waiting_ || !input_.empty()) {
     input_.append(bytes);
