@@ -118,7 +118,7 @@ class Loop {
   virtual void pause_accept() = 0;
   virtual void resume_accept() = 0;
 
-  // Waits until something happened, wake() was called, or the time is over (-1: no limit; 0: only look).
+  // Waits until something happened, wake() was called, or the time is over (-1: no limit; 0: only look). A signal ends it early.
   virtual void wait(int timeout_ms) = 0;
   // Makes the callbacks for what happened. Returns how many streams received data.
   virtual std::size_t dispatch() = 0;

@@ -164,10 +164,13 @@ TEST_P(LoopTest, LostWhilePausedIsQuietUntilResumed) {
   theirs.reset();
   for (int i = 0; i < 5; ++i) turn(*loop);
   EXPECT_TRUE(stream.ends.empty());
-  const auto start = std::chrono::steady_clock::now();
-  loop->wait(30);
-  EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(29)) << "wait() must not spin";
-  loop->dispatch();
+  int waits = 0;
+  for (auto slept = std::chrono::nanoseconds(0); slept < std::chrono::milliseconds(29) && waits < 100; ++waits) {
+    const auto start = std::chrono::steady_clock::now();
+    turn(*loop, 30);
+    slept = std::chrono::steady_clock::now() - start;
+  }
+  EXPECT_LE(waits, 3) << "the news may come late, but only once";
   loop->resume(stream);
   run_until(*loop, [&] { return !stream.ends.empty(); });
   close_and_forget(stream);
@@ -180,7 +183,7 @@ TEST_P(LoopTest, LongSendsGoOnWhereTheKernelStopped) {
     shrink_buffers(ours.get());
     Recorder stream(*loop);
     loop->attach(stream, std::move(ours));
-    const std::string bytes = pattern(7, 3'000'000);
+    const std::string bytes = pattern(7, 300'000);
     stream.send(bytes, notice);
     std::string got;
     run_until(*loop, [&] { return got.size() == bytes.size(); }, [&] { got += peer_read(theirs, nullptr, 50'000); });

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -31,9 +32,13 @@ inline constexpr bool kThreadSanitizer = false;
 
 // ThreadSanitizer does not see what the kernel writes for io_uring, so it runs over epoll only. Anywhere else io_uring must work:
 // its tests fail where it is forbidden, unless PELIKAN_NO_IO_URING=1 says that this is known.
-inline std::vector<Engine> engines() {
+inline bool expect_uring() {
   const char* no_uring = std::getenv("PELIKAN_NO_IO_URING");
-  if (kThreadSanitizer || (no_uring != nullptr && std::string_view(no_uring) == "1")) return {Engine::kEpoll};
+  return no_uring == nullptr || std::string_view(no_uring) != "1";
+}
+
+inline std::vector<Engine> engines() {
+  if (kThreadSanitizer || !expect_uring()) return {Engine::kEpoll};
   return {Engine::kEpoll, Engine::kUring};
 }
 
@@ -54,6 +59,8 @@ inline std::vector<Setup> setups() {
 }
 
 inline std::string engine_label(Engine engine) { return engine == Engine::kUring ? "io_uring" : "epoll"; }
+
+inline std::string engine_name(const ::testing::TestParamInfo<Engine>& info) { return engine_label(info.param); }
 
 inline std::string label(const ::testing::TestParamInfo<Setup>& info) {
   const auto transport = info.param.transport;
@@ -113,7 +120,7 @@ inline std::size_t peer_write(const Fd& peer, std::string_view bytes) {
 }
 
 // What has arrived; `ended` becomes true at FIN or reset.
-inline std::string peer_read(const Fd& peer, bool* ended = nullptr, std::size_t limit = 1 << 20) {
+inline std::string peer_read(const Fd& peer, bool* ended = nullptr, std::size_t limit = 1 << 16) {
   std::string bytes(limit, '\0');
   const ssize_t count = ::recv(peer.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
   if (ended != nullptr && (count == 0 || (count < 0 && errno != EAGAIN))) *ended = true;

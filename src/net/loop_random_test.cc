@@ -1,0 +1,335 @@
+// Many streams, small limits and random order: what single rules do not show.
+// RandomLife runs any mixture of calls and peer actions against a model that knows, for each connection, what was written on both
+// sides; data must be a prefix of it at all times, and all of it when nobody broke off. PELIKAN_TEST_SEED and
+// PELIKAN_TEST_ITERATIONS repeat and lengthen a run.
+#include <algorithm>
+#include <array>
+
+#include "net/loop_test_kit.h"
+
+namespace pelikan::net {
+namespace {
+
+using namespace testing;
+
+class LoopRandomTest : public ::testing::TestWithParam<Setup> {
+ protected:
+  std::unique_ptr<Loop> make(LoopOptions options = {}) const {
+    options.engine = GetParam().engine;
+    return make_loop(options);
+  }
+  Ends ends() const { return connect_ends(GetParam().transport); }
+};
+
+INSTANTIATE_TEST_SUITE_P(All, LoopRandomTest, ::testing::ValuesIn(setups()), label);
+
+// Answers every byte it got, as a session does: one buffer under way, the next one collecting, paused while that is long.
+class Echo : public Recorder {
+ public:
+  explicit Echo(Loop& owner, std::uint32_t seed) : Recorder(owner), random_(seed) {
+    keep = false;
+    when_data = [this](std::string_view bytes) {
+      waiting_ += bytes;
+      if (waiting_.size() > 20'000) loop.pause(*this);
+      flush();
+    };
+    when_sent = [this] {
+      loop.resume(*this);
+      flush();
+    };
+  }
+
+ private:
+  void flush() {
+    if (sending || waiting_.empty()) return;
+    send(std::exchange(waiting_, {}), random_() % 2 == 0 ? SentNotice::kLater : SentNotice::kSoon);
+  }
+
+  std::mt19937 random_;
+  std::string waiting_;
+};
+
+TEST_P(LoopRandomTest, EchoesRandomSizesOverTinySocketBuffers) {
+  const std::uint32_t seed = test_seed();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  LoopOptions options;
+  options.receive_bytes = 512;
+  options.receive_buffers = 8;
+  const auto loop = make(options);
+  struct Client {
+    std::unique_ptr<Echo> echo;
+    Fd fd;
+    std::size_t written = 0;
+    std::size_t read = 0;
+  };
+  const std::size_t total = iterations(30'000);
+  std::vector<Client> clients(8);
+  for (auto& client : clients) {
+    auto [ours, theirs] = ends();
+    shrink_buffers(ours.get());
+    client.echo = std::make_unique<Echo>(*loop, seed);
+    client.fd = std::move(theirs);
+    loop->attach(*client.echo, std::move(ours));
+  }
+  const auto act = [&](Client& client) {
+    const std::size_t size = std::min<std::size_t>(random() % 4000, total - client.written);
+    if (random() % 2 == 0) client.written += peer_write(client.fd, pattern(client.written, size));
+    if (random() % 2 == 0) return;
+    const std::string got = peer_read(client.fd, nullptr, 1 + random() % 8000);
+    ASSERT_TRUE(got == pattern(client.read, got.size()));
+    client.read += got.size();
+  };
+  run_until(
+      *loop, [&] { return std::ranges::all_of(clients, [&](const Client& c) { return c.read == total; }); },
+      [&] { std::ranges::for_each(clients, act); });
+  for (auto& client : clients) close_and_forget(*client.echo);
+}
+
+// One connection of the model.
+struct Life {
+  std::unique_ptr<Recorder> stream;
+  Fd peer;
+  std::size_t peer_wrote = 0;
+  std::size_t peer_got = 0;
+  std::size_t stream_sent = 0;  // bytes handed to send()
+  bool paused = false;
+  bool broken = false;  // reset by the peer: anything may be missing at the end
+  bool finished = false;
+};
+
+class World {
+ public:
+  World(Loop& loop, Transport transport, std::uint32_t seed) : loop_(loop), transport_(transport), random_(seed) {
+    for (auto& life : lives_) start(life);
+  }
+
+  void act() {
+    Life& life = lives_[random_() % lives_.size()];
+    Recorder& stream = *life.stream;
+    switch (random_() % 12) {
+      case 0:
+      case 1:
+      case 2: return peer_writes(life);
+      case 3:
+      case 4: return peer_reads(life);
+      case 5:
+      case 6: return sends(life);
+      case 7:
+        loop_.pause(stream);
+        life.paused = true;
+        return;
+      case 8:
+      case 9:
+        loop_.resume(stream);
+        life.paused = false;
+        return;
+      case 10:
+        if (random_() % 8 == 0) breaks_off(life);
+        return;
+      default:
+        if (random_() % 8 == 0) replace(life);
+        return;
+    }
+  }
+
+  void check(const Life& life) const {
+    const Recorder& stream = *life.stream;
+    ASSERT_LE(stream.received, life.peer_wrote);
+    ASSERT_TRUE(stream.data == pattern(0, stream.received));
+    ASSERT_LE(life.peer_got, life.stream_sent);
+  }
+
+  // Everybody reads what is there: nothing may be missing where nobody broke off.
+  void settle() {
+    for (auto& life : lives_) {
+      life.stream->when_data = nullptr;
+      loop_.resume(*life.stream);
+      if (!life.broken && !std::exchange(life.finished, true)) ::shutdown(life.peer.get(), SHUT_WR);
+    }
+    const auto complete = [](const Life& life) {
+      if (life.broken) return true;
+      return life.stream->received == life.peer_wrote && life.peer_got == life.stream_sent &&
+             !life.stream->ends.empty();
+    };
+    run_until(
+        loop_, [&] { return std::ranges::all_of(lives_, complete); },
+        [&] {
+          for (auto& life : lives_) peer_reads(life);
+        });
+    for (auto& life : lives_) {
+      check(life);
+      close_and_forget(*life.stream);
+    }
+    run_until(loop_, [&] { return std::ranges::all_of(old_, [](const auto& s) { return s->closed == 1; }); });
+  }
+
+  void forget_closed() {
+    std::erase_if(old_, [](const auto& stream) { return stream->closed > 0; });
+  }
+
+ private:
+  void start(Life& life) {
+    auto [ours, theirs] = connect_ends(transport_);
+    if (random_() % 2 == 0) shrink_buffers(ours.get());
+    life = Life{};
+    life.stream = std::make_unique<Recorder>(loop_);
+    life.peer = std::move(theirs);
+    if (random_() % 4 == 0) {
+      life.stream->when_data = [this, &life](std::string_view) {
+        if (random_() % 4 == 0) loop_.pause(*life.stream);
+      };
+    }
+    loop_.attach(*life.stream, std::move(ours));
+  }
+  void peer_writes(Life& life) {
+    if (!life.broken && !life.finished)
+      life.peer_wrote += peer_write(life.peer, pattern(life.peer_wrote, random_() % 3000));
+  }
+  void peer_reads(Life& life) {
+    if (life.broken) return;
+    const std::string got = peer_read(life.peer, nullptr, 1 + random_() % 20'000);
+    ASSERT_TRUE(got == pattern(life.peer_got, got.size()));
+    life.peer_got += got.size();
+  }
+  void sends(Life& life) {
+    if (life.stream->sending) return;
+    const std::size_t size = 1 + random_() % 12'000;
+    life.stream->send(pattern(life.stream_sent, size), random_() % 2 == 0 ? SentNotice::kLater : SentNotice::kSoon);
+    life.stream_sent += size;
+  }
+  void breaks_off(Life& life) {
+    if (life.broken) return;
+    if (random_() % 2 == 0) {
+      if (!std::exchange(life.finished, true)) ::shutdown(life.peer.get(), SHUT_WR);
+      return;
+    }
+    if (random_() % 2 == 0) reset_on_close(life.peer.get());
+    life.peer.reset();
+    life.broken = true;
+  }
+  void replace(Life& life) {
+    check(life);
+    life.stream->when_data = nullptr;
+    life.stream->close();
+    old_.push_back(std::move(life.stream));
+    start(life);
+  }
+
+  Loop& loop_;
+  Transport transport_;
+  std::mt19937 random_;
+  std::array<Life, 12> lives_;
+  std::vector<std::unique_ptr<Recorder>> old_;  // closed, wait for on_closed()
+};
+
+TEST_P(LoopRandomTest, RandomLife) {
+  const std::uint32_t seed = test_seed();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  LoopOptions options;
+  options.receive_bytes = 700;
+  options.receive_buffers = 4;
+  options.ring_entries = 8;
+  const auto loop = make(options);
+  World world(*loop, GetParam().transport, static_cast<std::uint32_t>(random()));
+  const std::size_t steps = iterations(10'000);
+  for (std::size_t step = 0; step < steps; ++step) {
+    world.act();
+    if (random() % 3 == 0) turn(*loop);
+    if (random() % 50 == 0) world.forget_closed();
+  }
+  world.settle();
+}
+
+TEST_P(LoopRandomTest, TenThousandConnectionsComeAndGo) {
+  const auto loop = make();
+  const std::size_t total =
+      kThreadSanitizer ? 1000 : iterations(GetParam().transport == Transport::kPair ? 10'000 : 1000);
+  for (std::size_t i = 0; i < total; i += 50) {
+    std::vector<std::unique_ptr<Recorder>> streams;
+    std::vector<Fd> peers;
+    for (std::size_t j = 0; j < 50; ++j) {
+      auto [ours, theirs] = ends();
+      streams.push_back(std::make_unique<Recorder>(*loop));
+      if (j % 3 != 0) peer_write(theirs, "x");
+      loop->attach(*streams.back(), std::move(ours));
+      peers.push_back(std::move(theirs));
+    }
+    turn(*loop);
+    for (auto& stream : streams) stream->close();
+    run_until(*loop, [&] { return std::ranges::all_of(streams, [](const auto& s) { return s->closed == 1; }); });
+  }
+}
+
+// More streams than the submission and completion rings have entries, and everybody has something to say at once.
+TEST_P(LoopRandomTest, MoreStreamsThanTheRingsHold) {
+  LoopOptions options;
+  options.ring_entries = 8;
+  options.receive_buffers = 256;
+  options.receive_bytes = 256;
+  const auto loop = make(options);
+  constexpr std::size_t kStreams = 300;
+  std::vector<std::unique_ptr<Recorder>> streams;
+  std::vector<Fd> peers;
+  std::vector<std::size_t> got(kStreams);
+  for (std::size_t i = 0; i < kStreams; ++i) {
+    auto [ours, theirs] = ends();
+    streams.push_back(std::make_unique<Recorder>(*loop));
+    Recorder& stream = *streams.back();
+    stream.when_data = [&stream, i](std::string_view bytes) {
+      stream.send(bytes, i % 2 == 0 ? SentNotice::kLater : SentNotice::kSoon);
+    };
+    loop->attach(stream, std::move(ours));
+    peers.push_back(std::move(theirs));
+  }
+  for (std::size_t round = 1; round <= 3; ++round) {
+    for (const auto& peer : peers) peer_write(peer, "question");
+    run_until(
+        *loop, [&] { return std::ranges::all_of(got, [&](std::size_t bytes) { return bytes == 8 * round; }); },
+        [&] {
+          for (std::size_t i = 0; i < kStreams; ++i) got[i] += peer_read(peers[i], nullptr, 64).size();
+        });
+    run_until(
+        *loop, [&] { return std::ranges::none_of(streams, [](const auto& s) { return s->sending; }); },
+        [&] { peer_write(peers[0], ""); });
+  }
+  for (auto& stream : streams) stream->close();
+  run_until(*loop, [&] { return std::ranges::all_of(streams, [](const auto& s) { return s->closed == 1; }); });
+}
+
+// Two buffers, one stream that takes all it can get, twenty that want a little: each of them is served again and again.
+TEST_P(LoopRandomTest, OneBusySocketDoesNotEatAllBuffers) {
+  LoopOptions options;
+  options.receive_buffers = 2;
+  options.receive_bytes = 128;
+  const auto loop = make(options);
+  std::vector<std::unique_ptr<Recorder>> streams;
+  std::vector<Fd> peers;
+  for (int i = 0; i < 21; ++i) {
+    auto [ours, theirs] = ends();
+    streams.push_back(std::make_unique<Recorder>(*loop));
+    streams.back()->keep = false;
+    loop->attach(*streams.back(), std::move(ours));
+    peers.push_back(std::move(theirs));
+  }
+  const std::string flood(50'000, 'f');
+  for (int round = 1; round <= 5; ++round) {
+    for (std::size_t i = 1; i < peers.size(); ++i) peer_write(peers[i], "x");
+    int turns = 0;
+    const auto served = [&] {
+      return std::all_of(streams.begin() + 1, streams.end(),
+                         [&](const auto& s) { return s->received == static_cast<std::size_t>(round); });
+    };
+    run_until(*loop, served, [&] {
+      peer_write(peers[0], flood);
+      ++turns;
+    });
+    EXPECT_LE(turns, 60) << "starved";
+  }
+  EXPECT_GT(streams[0]->received, 0u);
+  for (auto& stream : streams) close_and_forget(*stream);
+}
+
+}  // namespace
+}  // namespace pelikan::net
