@@ -67,7 +67,7 @@ TEST_P(LoopRandomTest, EchoesRandomSizesOverTinySocketBuffers) {
   std::vector<Client> clients(8);
   for (auto& client : clients) {
     auto [ours, theirs] = ends();
-    shrink_buffers(ours.get());
+    shrink_send_buffer(ours.get());
     client.echo = std::make_unique<Echo>(*loop, seed);
     client.fd = std::move(theirs);
     loop->attach(*client.echo, std::move(ours));
@@ -171,7 +171,7 @@ class World {
  private:
   void start(Life& life) {
     auto [ours, theirs] = connect_ends(transport_);
-    if (random_() % 2 == 0) shrink_buffers(ours.get());
+    if (random_() % 2 == 0) shrink_send_buffer(ours.get());
     life = Life{};
     life.stream = std::make_unique<Recorder>(loop_);
     life.peer = std::move(theirs);

@@ -136,7 +136,7 @@ TEST_P(LoopTest, SendToAGonePeerIsALostConnectionAndNoSignal) {
 TEST_P(LoopTest, ConnectionLostWhileASendIsStuck) {
   const auto loop = make();
   auto [ours, theirs] = ends();
-  shrink_buffers(ours.get());
+  shrink_send_buffer(ours.get());
   Recorder stream(*loop);
   loop->attach(stream, std::move(ours));
   ::shutdown(theirs.get(), SHUT_WR);
@@ -180,7 +180,7 @@ TEST_P(LoopTest, LongSendsGoOnWhereTheKernelStopped) {
   for (const SentNotice notice : {SentNotice::kSoon, SentNotice::kLater}) {
     const auto loop = make();
     auto [ours, theirs] = ends();
-    shrink_buffers(ours.get());
+    shrink_send_buffer(ours.get());
     Recorder stream(*loop);
     loop->attach(stream, std::move(ours));
     const std::string bytes = pattern(7, 300'000);
@@ -287,7 +287,7 @@ TEST_P(LoopTest, CloseAtEveryMoment) {
     SCOPED_TRACE("moment " + std::to_string(moment));
     const auto loop = make();
     auto [ours, theirs] = ends();
-    shrink_buffers(ours.get());
+    shrink_send_buffer(ours.get());
     auto stream = std::make_unique<Recorder>(*loop);
     Recorder& s = *stream;
     s.when_data = [&](std::string_view) {
@@ -362,7 +362,7 @@ TEST_P(LoopTest, MayBeDestroyedWithEverythingUnderWay) {
   auto loop = make();
   auto [ours, theirs] = ends();
   auto [ours2, theirs2] = ends();
-  shrink_buffers(ours.get());
+  shrink_send_buffer(ours.get());
   Recorder stuck(*loop);
   Recorder closing(*loop);
   loop->attach(stuck, std::move(ours));

@@ -95,10 +95,10 @@ inline Ends connect_ends(Transport transport) {
   return {std::move(ours), std::move(theirs)};
 }
 
-inline void shrink_buffers(int fd) {
+// So that most sends stop half-way.
+inline void shrink_send_buffer(int fd) {
   const int bytes = 4096;
   ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 }
 
 // Closing sends a reset instead of FIN.

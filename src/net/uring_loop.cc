@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <functional>
 #include <utility>
 
 #include "base/check.h"
@@ -109,8 +108,10 @@ void UringLoop::resume_accept() {
 
 void UringLoop::wait(int timeout_ms) {
   if (!std::exchange(enabled_, true)) ring_.enable();
+  const bool sends_in_doubt = !unnoticed_.empty();
   submit_wanted();
-  const bool busy = !closes_.empty() || !queued_.empty() || !starved_.empty() || ring_.completions() > 0;
+  const bool busy =
+      sends_in_doubt || !closes_.empty() || !queued_.empty() || !starved_.empty() || ring_.completions() > 0;
   int timeout = busy ? 0 : timeout_ms;
   if (timeout != 0 && !wakeup_.begin_sleep()) timeout = 0;
   ring_.wait(timeout);
@@ -121,6 +122,7 @@ std::size_t UringLoop::dispatch() {
   ++turn_;
   received_ = 0;
   const std::size_t closes = closes_.size();
+  finish_unnoticed_sends();
   std::array<io_uring_cqe*, kBatch> batch;
   unsigned budget = ring_.completions_max();
   unsigned count = 0;
@@ -130,7 +132,7 @@ std::size_t UringLoop::dispatch() {
     ring_.publish();
     budget -= count;
   }
-  finish_unnoticed_sends(budget > 0 && ring_.all_submitted());
+  std::erase_if(unnoticed_, [](const Stream* stream) { return !unnoticed(*stream); });
   finish_closes(closes);
   return received_;
 }
@@ -329,15 +331,14 @@ void UringLoop::finish_send(Stream& stream) {
   stream.on_sent();
 }
 
-// REQUIRES for all_seen: every submission has been made and every completion handled.
-void UringLoop::finish_unnoticed_sends(bool all_seen) {
-  const auto under_way = [](const Stream* stream) { return stream->state_.send_armed && stream->state_.send_at_once; };
-  if (!all_seen) {
-    std::erase_if(unnoticed_, std::not_fn(under_way));
-    return;
-  }
+// Told before all else of the turn, so that on_sent() comes before the next request's on_data(), as in epoll.
+void UringLoop::finish_unnoticed_sends() {
+  if (unnoticed_.empty() || !ring_.all_submitted() || ring_.overflowed()) return;  // not all results are in sight yet
+  ring_.look([](const io_uring_cqe& completion) {
+    if (operation_of(completion) == Operation::kSend) owner_of<Stream>(completion).state_.send_at_once = false;
+  });
   for (Stream* stream : unnoticed_) {
-    if (!under_way(stream)) continue;
+    if (!unnoticed(*stream)) continue;
     auto& state = stream->state_;
     state.send_armed = false;
     --state.pending;

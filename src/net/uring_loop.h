@@ -76,7 +76,8 @@ class UringLoop final : public Loop {
   void handle_send(Stream& stream, int result);
   void handle_accept(Port& port, const io_uring_cqe& completion);
   void finish_send(Stream& stream);
-  void finish_unnoticed_sends(bool all_seen);
+  static bool unnoticed(const Stream& stream) { return stream.state_.send_armed && stream.state_.send_at_once; }
+  void finish_unnoticed_sends();
   void finish_closes(std::size_t count);
   void lose(Stream& stream, int error);
 
@@ -89,7 +90,7 @@ class UringLoop final : public Loop {
   std::size_t received_ = 0;        // streams that got data in this turn
   std::vector<Stream*> queued_;     // what they want may differ from what is under way
   std::vector<Stream*> starved_;    // the same, and they come first
-  std::vector<Stream*> unnoticed_;  // sends that complete without a completion
+  std::vector<Stream*> unnoticed_;  // have sends that complete without a completion
   std::vector<Stream*> closes_;     // nothing under way, wait for on_closed()
   std::vector<std::unique_ptr<Port>> ports_;
   bool ports_changed_ = false;

@@ -36,6 +36,16 @@ class Ring {
   [[nodiscard]] unsigned peek(std::span<io_uring_cqe*> completions) noexcept {
     return io_uring_peek_batch_cqe(&ring_, completions.data(), static_cast<unsigned>(completions.size()));
   }
+  // Calls f(completion) for all that are there, and leaves them.
+  template <class F>
+  void look(F&& f) const {
+    const unsigned end = io_uring_smp_load_acquire(ring_.cq.ktail);
+    for (unsigned i = *ring_.cq.khead; i != end; ++i) f(ring_.cq.cqes[i & ring_.cq.ring_mask]);
+  }
+  // The kernel keeps completions for which there was no room.
+  [[nodiscard]] bool overflowed() const noexcept {
+    return (IO_URING_READ_ONCE(*ring_.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
+  }
   void advance(unsigned count) noexcept { io_uring_cq_advance(&ring_, count); }
   [[nodiscard]] unsigned completions() const noexcept { return io_uring_cq_ready(&ring_); }
   [[nodiscard]] unsigned completions_max() const noexcept { return ring_.cq.ring_entries; }
