@@ -27,7 +27,7 @@ namespace pelikan::storage::segcache {
 class Index {
  public:
   static constexpr unsigned kOverflowMax = 3;     // overflow buckets of one chain
-  static constexpr unsigned kItemsPerBucket = 5;  // above this mean the index grows
+  static constexpr unsigned kItemsPerBucket = 6;  // above this mean the index grows
   static constexpr std::size_t kChainSlotsMax = kBucketSlots * (1 + kOverflowMax);
 
   // Throws std::runtime_error when the memory is not to be had. REQUIRES: `segments` outlives this.

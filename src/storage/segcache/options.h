@@ -13,7 +13,7 @@ struct SegOptions : config::Section {
   SegOptions() : Section("seg") {}
 
   config::Option<config::Size> heap_size{this, "heap_size", config::kGiB, "memory for items",
-                                         config::Range{64 * config::kKiB, 64 * config::kTiB}};
+                                         config::Range{12 * config::kKiB, 64 * config::kTiB}};
   config::Option<config::Size> segment_size{
       this, "segment_size", 0,
       "bytes of a segment, and so of the largest item; 0 picks it: the heap in 256 parts or more, 8KB to 1MB",

@@ -13,10 +13,17 @@ Merge::Merge(unsigned merge_target, unsigned merge_max) : merge_target_(merge_ta
 
 bool Merge::make_room(Store& store) noexcept {
   const std::uint32_t free_before = store.segments().free_count();
-  for (unsigned pass = 0; pass < kPassesMax; ++pass) {
-    if (!merge_once(store)) break;
-    if (store.segments().free_count() > free_before) return true;
+  for (unsigned pass = 0; pass < kPassesMax;) {
+    if (merge_once(store)) {
+      if (store.segments().free_count() > free_before) return true;
+      ++pass;
+    } else if (age_min_sec_ > 0) {
+      age_min_sec_ /= 2;
+    } else {
+      break;
+    }
   }
+  age_min_sec_ = kAgeMinSec;
   return store.evict_oldest();
 }
 
@@ -42,7 +49,7 @@ bool Merge::find_run(Store& store, unsigned ttl_class) noexcept {
   run_.clear();
   for (SegmentId id = resumes ? mark.segment : segments.chain(ttl_class).head; id != kNoSegment;
        id = segments.header(id).next) {
-    if (store.evictable(id)) {
+    if (store.evictable(id) && store.now_sec() - segments.header(id).created_sec >= age_min_sec_) {
       run_.push_back(id);
       if (run_.size() == merge_max_) break;
     } else {

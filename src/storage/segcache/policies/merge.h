@@ -2,8 +2,11 @@
 //
 // Classes take turns. In a class, a run of three to merge_max sealed neighbours is looked for from where the last merge of that class
 // ended. Items are kept when their hits, relative to their size, are above a cutoff; the cutoff follows what was kept so far, so that
-// about one part in merge_target of the bytes is. Hits count from 0 again in the new segment. When nothing can be merged (all classes
-// sparse), or merging frees nothing, the oldest segment goes.
+// about one part in merge_target of the bytes is. Hits count from 0 again in the new segment.
+//
+// Segments younger than 20 s are left alone, since their items had no time to be asked for. Under a fast fill that age is halved
+// until something can be merged. When nothing can be even at 0 (all classes sparse), or merging frees nothing, the oldest segment
+// goes and the age is 20 s again.
 // Owner: Store. Threads: one.
 #pragma once
 
@@ -24,6 +27,7 @@ class Merge final : public Policy {
  private:
   static constexpr unsigned kRunMin = 3;
   static constexpr unsigned kPassesMax = 8;
+  static constexpr std::uint32_t kAgeMinSec = 20;
 
   // Names a filling of a segment, so that one that was reused meanwhile is not taken for it.
   struct Mark {
@@ -46,6 +50,7 @@ class Merge final : public Policy {
   unsigned merge_target_;
   unsigned merge_max_;
   unsigned last_class_ = 0;
+  std::uint32_t age_min_sec_ = kAgeMinSec;
   std::array<Mark, kTtlClasses> resume_;  // where the next merge of a class begins
   std::vector<SegmentId> run_;            // room for merge_max_
   std::uint64_t empty_merges_ = 0;        // that kept nothing
