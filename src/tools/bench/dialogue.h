@@ -1,0 +1,33 @@
+// One connection's side of a protocol: composes a batch of requests, and reads the replies as they come, cut anywhere.
+//
+// Owner:   a connection. Threads: one.
+// Limits:  a reply line of at most kLineBytesMax; values are compared in place and never kept.
+// Failure: scan() returns false for bytes that are no reply to what was asked; the connection is of no use from then on. An answer
+//          that is a proper error, or a wrong value, is counted and the dialogue goes on.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "base/buffer.h"
+#include "tools/bench/tally.h"
+#include "tools/bench/workload.h"
+
+namespace pelikan::tools::bench {
+
+class Dialogue {
+ public:
+  virtual ~Dialogue() = default;
+
+  // Appends `count` requests. REQUIRES: outstanding() is 0, and count is at most the batch given to make_dialogue().
+  virtual void compose(std::uint32_t count, Buffer& out) = 0;
+  [[nodiscard]] virtual bool scan(std::string_view bytes, Tally& tally) = 0;
+  [[nodiscard]] virtual std::uint32_t outstanding() const noexcept = 0;
+};
+
+inline constexpr std::size_t kLineBytesMax = 1024;
+
+[[nodiscard]] std::unique_ptr<Dialogue> make_dialogue(Protocol protocol, std::uint32_t batch, Workload& workload);
+
+}  // namespace pelikan::tools::bench

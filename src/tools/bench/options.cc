@@ -1,0 +1,188 @@
+#include "tools/bench/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+
+#include "base/bytes.h"
+
+namespace pelikan::tools::bench {
+namespace {
+
+constexpr std::uint32_t kConnectionsMax = 100'000;
+constexpr std::uint32_t kPipelineMax = 10'000;
+constexpr std::uint32_t kKeysMax = 4'000'000'000;
+constexpr std::uint32_t kKeyBytesMax = 250;
+constexpr std::uint32_t kValueBytesMax = 64 << 20;
+constexpr double kZipfMax = 10;
+constexpr double kDurationSecondsMax = 7 * 24 * 3600;
+constexpr std::uint32_t kWeightMax = 1'000'000;
+
+[[noreturn]] void refuse(std::string_view option, std::string_view text, std::string_view allowed) {
+  throw UsageError(std::string(option) + ": `" + std::string(text) + "` is not " + std::string(allowed));
+}
+
+// A decimal number and what follows it. Nothing when `text` does not begin with one.
+std::optional<std::pair<double, std::string_view>> split_number(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+  if (error != std::errc{}) return std::nullopt;
+  return std::pair(value, text.substr(static_cast<std::size_t>(end - text.data())));
+}
+
+Protocol parse_protocol(const std::string& text) {
+  if (text == "memcache") return Protocol::kMemcache;
+  if (text == "ping") return Protocol::kPing;
+  if (text == "meta" || text == "binary" || text == "resp") {
+    throw UsageError("--protocol: `" + text + "` is not supported yet; there are memcache and ping");
+  }
+  refuse("--protocol", text, "memcache or ping");
+}
+
+net::Engine parse_engine(const std::string& text) {
+  if (text == "auto") return net::Engine::kAuto;
+  if (text == "epoll") return net::Engine::kEpoll;
+  if (text == "io_uring") return net::Engine::kUring;
+  refuse("--engine", text, "auto, io_uring or epoll");
+}
+
+void check_together(const Options& options) {
+  const std::size_t digits = std::to_string(options.keys - 1).size();
+  if (options.protocol == Protocol::kMemcache && options.key_bytes < digits) {
+    throw UsageError("--key-size: " + std::to_string(options.keys) + " different keys need at least " +
+                     std::to_string(digits) + " bytes each");
+  }
+  if (options.fill && options.protocol == Protocol::kPing) throw UsageError("--fill: ping stores nothing");
+}
+
+// The texts that need more than a number's range.
+struct Texts {
+  std::string target;
+  std::string protocol = "memcache";
+  std::string engine = "auto";
+  std::string duration = "5s";
+  std::string distribution = "uniform";
+  std::string ratio = "get:90,set:10";
+};
+
+void declare(CLI::App& app, Options& options, Texts& texts, std::uint32_t& threads) {
+  app.add_option("--target", texts.target, "HOST:PORT or unix:PATH")->required();
+  app.add_option("--protocol", texts.protocol, "memcache or ping")->capture_default_str();
+  app.add_option("--connections", options.connections, "connections kept open")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, kConnectionsMax));
+  app.add_option("--threads", threads, "threads that send; only 1 is supported yet")->capture_default_str();
+  app.add_option("--pipeline", options.pipeline, "requests sent at once on each connection")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, kPipelineMax));
+  app.add_option("--duration", texts.duration, "how long to measure: 5s, 0.5s, 250ms, 2m")->capture_default_str();
+  app.add_option("--keys", options.keys, "how many different keys")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, kKeysMax));
+  app.add_option("--key-size", options.key_bytes, "bytes of a key")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, kKeyBytesMax));
+  app.add_option("--value-size", options.value_bytes, "bytes of a value")
+      ->capture_default_str()
+      ->check(CLI::Range(0u, kValueBytesMax));
+  app.add_option("--distribution", texts.distribution, "which keys: uniform or zipf:EXPONENT")->capture_default_str();
+  app.add_option("--ratio", texts.ratio, "weights of get, set and delete")->capture_default_str();
+  app.add_option("--engine", texts.engine, "auto, io_uring or epoll: of this program, not of the target")
+      ->capture_default_str();
+  app.add_flag("--fill", options.fill, "first store every key once (not measured)");
+  app.add_flag("--json", options.json, "one line of JSON instead of the table");
+  app.add_option("--target-pid", options.target_pid, "also measure the CPU time of this process")
+      ->check(CLI::PositiveNumber);
+}
+
+}  // namespace
+
+Invocation parse_options(int argc, const char* const* argv) {
+  Options options;
+  Texts texts;
+  std::uint32_t threads = 1;
+  CLI::App app("Load for a cache server: a closed loop over many connections, every reply checked.", "pelikan-bench");
+  declare(app, options, texts, threads);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    return {.options = std::nullopt, .text = app.help()};
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(error.what());
+  }
+  if (threads != 1) throw UsageError("--threads: only 1 is supported yet; start several processes instead");
+  options.target = parse_target(texts.target);
+  options.protocol = parse_protocol(texts.protocol);
+  options.engine = parse_engine(texts.engine);
+  options.duration = parse_duration(texts.duration);
+  options.zipf_exponent = parse_distribution(texts.distribution);
+  options.ratio = parse_ratio(texts.ratio);
+  check_together(options);
+  return {.options = options, .text = {}};
+}
+
+Target parse_target(std::string_view text) {
+  constexpr std::string_view kUnix = "unix:";
+  constexpr std::string_view kAllowed = "HOST:PORT, [ADDRESS]:PORT or unix:PATH";
+  if (text.starts_with(kUnix)) {
+    if (text == kUnix) refuse("--target", text, kAllowed);
+    return {.host = {}, .port = 0, .unix_path = std::string(text.substr(kUnix.size()))};
+  }
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) refuse("--target", text, kAllowed);
+  std::string_view host = text.substr(0, colon);
+  const auto port = parse_decimal<std::uint16_t>(text.substr(colon + 1));
+  if (host.starts_with('[') && host.ends_with(']'))
+    host = host.substr(1, host.size() - 2);
+  else if (host.contains(':'))
+    refuse("--target", text, kAllowed);
+  if (host.empty() || !port || *port == 0) refuse("--target", text, kAllowed);
+  return {.host = std::string(host), .port = *port, .unix_path = {}};
+}
+
+std::chrono::milliseconds parse_duration(std::string_view text) {
+  const auto number = split_number(text);
+  double seconds = number ? number->first : 0;
+  if (!number) refuse("--duration", text, "a time such as 5s, 0.5s, 250ms or 2m");
+  if (number->second == "ms")
+    seconds /= 1000;
+  else if (number->second == "m")
+    seconds *= 60;
+  else if (number->second != "s")
+    refuse("--duration", text, "a time such as 5s, 0.5s, 250ms or 2m");
+  if (!(seconds >= 0.001 && seconds <= kDurationSecondsMax)) refuse("--duration", text, "between 1ms and a week");
+  return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
+}
+
+double parse_distribution(std::string_view text) {
+  constexpr std::string_view kZipf = "zipf:";
+  if (text == "uniform") return 0;
+  const auto number = text.starts_with(kZipf) ? split_number(text.substr(kZipf.size())) : std::nullopt;
+  if (!number || !number->second.empty() || !(number->first > 0 && number->first <= kZipfMax)) {
+    refuse("--distribution", text, "uniform or zipf:EXPONENT with an exponent above 0, up to 10");
+  }
+  return number->first;
+}
+
+std::array<std::uint32_t, 3> parse_ratio(std::string_view text) {
+  constexpr std::string_view kAllowed = "a list such as get:90,set:10 of get, set and delete, not all 0";
+  constexpr std::array<std::string_view, 3> kNames{"get", "set", "delete"};
+  std::array<std::uint32_t, 3> weights{};
+  std::string_view rest = text;
+  while (true) {
+    const std::size_t comma = rest.find(',');
+    const std::string_view part = rest.substr(0, comma);
+    const std::size_t colon = part.find(':');
+    const auto* name = std::ranges::find(kNames, part.substr(0, colon));
+    const auto weight =
+        colon != std::string_view::npos ? parse_decimal<std::uint32_t>(part.substr(colon + 1)) : std::nullopt;
+    if (name == kNames.end() || !weight || *weight > kWeightMax) refuse("--ratio", text, kAllowed);
+    weights[static_cast<std::size_t>(name - kNames.begin())] = *weight;
+    if (comma == std::string_view::npos) break;
+    rest = rest.substr(comma + 1);
+  }
+  if (std::ranges::count(weights, 0u) == 3) refuse("--ratio", text, kAllowed);
+  return weights;
+}
+
+}  // namespace pelikan::tools::bench

@@ -1,0 +1,63 @@
+// What pelikan-bench was asked to do, checked.
+// Failure: UsageError, one line, thrown while starting.
+#pragma once
+
+#include <sys/types.h>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "net/loop.h"
+
+namespace pelikan::tools::bench {
+
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+enum class Protocol : std::uint8_t { kMemcache, kPing };
+enum class Action : std::uint8_t { kGet, kSet, kDelete };
+
+// HOST:PORT, [ADDRESS]:PORT, or unix:PATH.
+struct Target {
+  std::string host;
+  std::uint16_t port = 0;
+  std::string unix_path;  // empty: TCP
+};
+
+struct Options {
+  Target target;
+  Protocol protocol = Protocol::kMemcache;
+  net::Engine engine = net::Engine::kAuto;
+  std::uint32_t connections = 50;
+  std::uint32_t pipeline = 1;  // requests sent at once; the next ones go when all are answered
+  std::chrono::milliseconds duration{5000};
+  std::uint32_t keys = 1'000'000;
+  std::uint32_t key_bytes = 32;
+  std::uint32_t value_bytes = 100;
+  double zipf_exponent = 0;                       // 0: uniform
+  std::array<std::uint32_t, 3> ratio{90, 10, 0};  // weights, by Action
+  bool fill = false;
+  bool json = false;
+  std::optional<pid_t> target_pid;
+};
+
+struct Invocation {
+  std::optional<Options> options;  // nothing: print `text` and end with 0
+  std::string text;
+};
+
+[[nodiscard]] Invocation parse_options(int argc, const char* const* argv);
+
+// The parts of it, each for one option's text.
+[[nodiscard]] Target parse_target(std::string_view text);
+[[nodiscard]] std::chrono::milliseconds parse_duration(std::string_view text);  // 5s, 0.5s, 250ms, 2m
+[[nodiscard]] double parse_distribution(std::string_view text);                 // Options::zipf_exponent
+[[nodiscard]] std::array<std::uint32_t, 3> parse_ratio(std::string_view text);  // get:90,set:10
+
+}  // namespace pelikan::tools::bench

@@ -1,0 +1,54 @@
+// What a run has seen, and how it is told.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "metrics/histogram.h"
+
+namespace pelikan::tools::bench {
+
+enum class Trouble : std::uint8_t {
+  kNotConnected,  // connections that could not be made
+  kLost,          // connections that the target ended
+  kGarbage,       // connections given up after bytes that are no reply
+  kRefused,       // requests answered with an error
+  kWrongValue,    // gets answered with other bytes than were stored
+  kUnanswered,    // requests without an answer when the run was over
+};
+inline constexpr std::size_t kTroubles = 6;
+
+class Tally {
+ public:
+  std::uint64_t requests = 0;  // answered, one way or the other
+  std::uint64_t hits = 0;
+  std::uint64_t misses = 0;
+  double seconds = 0;
+  std::optional<double> target_cpu_seconds;
+
+  void answered(std::uint64_t count, std::uint64_t latency_ns) noexcept;
+  // `what` is kept for the report if it is the first.
+  void trouble(Trouble kind, std::uint64_t count, std::string_view what);
+  [[nodiscard]] std::uint64_t errors() const noexcept;
+  [[nodiscard]] std::uint64_t errors(Trouble kind) const noexcept { return troubles_[static_cast<std::size_t>(kind)]; }
+  [[nodiscard]] const std::string& first_trouble() const noexcept { return first_trouble_; }
+  // Drops all but the troubles: what was counted so far belongs to no measurement.
+  void start_measuring() noexcept;
+
+  [[nodiscard]] std::string json() const;   // one line
+  [[nodiscard]] std::string table() const;  // for people
+
+ private:
+  [[nodiscard]] double requests_per_second() const noexcept;
+  [[nodiscard]] double percentile_us(double fraction) const noexcept;
+
+  metrics::HistogramCounts latency_ns_;
+  std::uint64_t latency_max_ns_ = 0;
+  std::array<std::uint64_t, kTroubles> troubles_{};
+  std::string first_trouble_;
+};
+
+}  // namespace pelikan::tools::bench

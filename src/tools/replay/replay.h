@@ -1,0 +1,46 @@
+// Plays a trace into the storage engine, in this process and as fast as it goes.
+//
+// Owner:   main. Threads: one.
+// Time:    the trace's. The storage sees whole seconds, floor and ceil the same; its turn comes with every new second and every
+//          kTurnRequests requests, as a worker's would.
+// Counted: nothing of the first fifth of the requests, which fills the cache.
+// Failure: settings that make no sense throw, see the storage. An item that can never fit is counted in `refused`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "storage/segcache/options.h"
+#include "tools/replay/trace.h"
+
+namespace pelikan::tools::replay {
+
+inline constexpr std::uint32_t kTurnRequests = 64;
+
+struct Outcome {
+  std::uint64_t requests = 0;
+  std::uint64_t gets = 0;
+  std::uint64_t misses = 0;
+  std::uint64_t get_bytes = 0;   // keys and values that were asked for
+  std::uint64_t miss_bytes = 0;  // of these, not there
+  std::uint64_t refused = 0;
+  double seconds = 0;
+  std::uint64_t heap_bytes = 0;
+  std::uint64_t index_bytes = 0;
+  std::uint64_t segment_bytes = 0;
+  std::uint64_t items = 0;             // at the end
+  double overhead_bytes_per_item = 0;  // header, alignment and index: what an item costs besides its key and value
+
+  [[nodiscard]] double object_miss_ratio() const noexcept;
+  [[nodiscard]] double byte_miss_ratio() const noexcept;
+  [[nodiscard]] double requests_per_second() const noexcept;
+};
+
+[[nodiscard]] Outcome replay(const Trace& trace, const storage::segcache::SegOptions& options);
+
+[[nodiscard]] std::string json(const Outcome& outcome, const Trace& trace);   // one line
+[[nodiscard]] std::string table(const Outcome& outcome, const Trace& trace);  // for people
+// What the trace is, and how many of its lines were left out.
+[[nodiscard]] std::string describe(const Trace& trace);
+
+}  // namespace pelikan::tools::replay
