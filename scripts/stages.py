@@ -37,7 +37,8 @@ def run(command):
     """(exit code, output): stderr goes with stdout, there is no stdin."""
     try:
         done = subprocess.run([str(word) for word in command], cwd=ROOT, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace', check=False)
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
+                              check=False)
     except OSError as error:  # no such program: a build has failed
         return 127, str(error)
     return done.returncode, done.stdout
@@ -116,7 +117,8 @@ def include_closure(name, seen):
     """`name` and every file of ours that it includes, however deep."""
     if name not in seen and (ROOT / name).is_file():
         seen.add(name)
-        for included in re.findall(r'^\s*#\s*include "([^"]+)"', (ROOT / name).read_text(encoding='utf-8'), re.MULTILINE):
+        text = (ROOT / name).read_text(encoding='utf-8')
+        for included in re.findall(r'^\s*#\s*include "([^"]+)"', text, re.MULTILINE):
             include_closure(f'src/{included}', seen)
     return seen
 

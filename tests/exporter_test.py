@@ -15,7 +15,7 @@ EXPORTED_SLABS = '''
     chunk_size chunks_per_page total_pages total_chunks used_chunks free_chunks free_chunks_end
     get_hits cmd_set delete_hits incr_hits decr_hits cas_hits cas_badval touch_hits
 '''.split()
-EXPORTED_ITEMS = 'number age evicted evicted_nonzero evicted_time outofmemory tailrepairs reclaimed'.split()
+EXPORTED_ITEMS = 'number age evicted outofmemory tailrepairs reclaimed'.split()
 
 
 class Exporter(ServerTest):

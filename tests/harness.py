@@ -3,8 +3,8 @@
     with Server(binary, ['seg.heap_size=64MB']) as server:
         socket.create_connection(server.address)
 
-A server must say within a minute where it listens, must end with exit code 0 when it is asked to (SIGTERM), and must not
-have written a sanitizer's report. What it wrote is in the message of every failure.
+A server must say within a minute where it listens, must end with exit code 0 when it is asked to (SIGTERM), and must
+not have written a sanitizer's report. What it wrote is in the message of every failure.
 """
 import os
 import re
@@ -103,7 +103,8 @@ class Memcached(Server):
         with socket.socket() as free:  # memcached cannot tell which port it has chosen
             free.bind(('127.0.0.1', 0))
             self.free_port = free.getsockname()[1]
-        return [self.binary, '-l', '127.0.0.1', '-p', str(self.free_port), '-U', '0', '-u', 'nobody', '-vv', *self.options]
+        return [self.binary, '-l', '127.0.0.1', '-p', str(self.free_port), '-U', '0', '-u', 'nobody', '-vv',
+                *self.options]
 
     def read_ports(self, line):
         if 'server listening' in line:
@@ -117,7 +118,7 @@ def rss_bytes(pid):
 
 
 def start():
-    """The server that PELIKAN_SERVER names. Memcached lists only its cold queue: with one queue it lists all, as we do."""
+    """The server that PELIKAN_SERVER names. Memcached lists only its cold queue: with one queue it lists all, as we."""
     binary = os.environ['PELIKAN_SERVER']
     return Memcached(['-o', 'no_modern']) if binary.endswith('/memcached') else Server(binary)
 

@@ -80,8 +80,8 @@ class Pylibmc(ServerTest):
 
     def test_store_and_fetch(self):
         client = self.client
-        for key, value in (('text', 'grüße'), ('bytes', b'\0\r\n'), ('number', 42), ('object', {'a': [1, 2]}), ('yes', True),
-                           ('large', LARGE)):
+        for key, value in (('text', 'grüße'), ('bytes', b'\0\r\n'), ('number', 42), ('object', {'a': [1, 2]}),
+                           ('yes', True), ('large', LARGE)):
             self.assertTrue(client.set(key, value))
             self.assertEqual(client.get(key), value)
         self.assertIsNone(client.get('absent'))

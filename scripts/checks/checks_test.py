@@ -56,8 +56,8 @@ class LayersTest(unittest.TestCase):
 
     def test_testing_is_for_tests(self):
         declared = GOOD_LAYERS.replace('net|net|base|testing', 'net|net|base,testing|')
-        self.expect([line for line in breaches({'net/n.h': '#include "base/a.h"\n#include "testing/clock.h"\n'}, declared)
-                     if 'tests only' in line], 'net/n.h')
+        found = breaches({'net/n.h': '#include "base/a.h"\n#include "testing/clock.h"\n'}, declared)
+        self.expect([line for line in found if 'tests only' in line], 'net/n.h')
 
     def test_unused_dependency(self):
         self.expect(breaches({'net/n.h': '', 'net/n_test.cc': ''}), 'net: declares base')

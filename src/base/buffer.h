@@ -4,8 +4,9 @@
 //        |----consumed----|-----view()-----|--room()--|
 //                         begin_           end_
 //
-// An empty Buffer holds no memory. Blocks of kBlockBytes are kept in the pool for the next user; larger ones go back to the
-// allocator at once. Growing never fails: the pool counts the bytes in use and the owner of the pool acts on over_limit().
+// An empty Buffer holds no memory. Blocks of kBlockBytes are kept in the pool for the next user; larger ones go back to
+// the allocator at once. Growing never fails: the pool counts the bytes in use and the owner of the pool acts on
+// over_limit().
 // Owner: a session (through its worker). Threads: pool and buffers belong to one thread.
 #pragma once
 

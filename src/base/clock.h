@@ -2,8 +2,8 @@
 // time.
 //
 // Deadlines count whole seconds of a monotonic clock that goes on during suspend and never steps (CLOCK_BOOTTIME), so a
-// wall clock that is set back or forth neither revives nor kills an item. `floor` decides whether a deadline has passed,
-// `ceil` is what a TTL is added to: so nothing expires early, and nothing lives a whole second too long.
+// wall clock that is set back or forth neither revives nor kills an item. `floor` decides whether a deadline has
+// passed, `ceil` is what a TTL is added to: so nothing expires early, and nothing lives a whole second too long.
 #pragma once
 
 #include <cstdint>

@@ -26,8 +26,8 @@ struct ParseResult {
   std::uint64_t consumed = 0;
 };
 
-// A Request may view the bytes given to parse(); it is valid until they are consumed. The cost of parsing the same bytes
-// again after kNeedMore must not grow with their square: a caller that was told a size waits for it.
+// A Request may view the bytes given to parse(); it is valid until they are consumed. The cost of parsing the same
+// bytes again after kNeedMore must not grow with their square: a caller that was told a size waits for it.
 template <class P>
 concept Protocol = std::default_initializable<P> && std::default_initializable<typename P::Request> &&
                    requires(P protocol, std::string_view bytes, typename P::Request& request,
@@ -36,8 +36,8 @@ concept Protocol = std::default_initializable<P> && std::default_initializable<t
                      { P::compose(response, out) } -> std::same_as<void>;
                    };
 
-// Where a storage puts its answer: each call composes one response into the write buffer at once, so a response may view
-// the storage's memory. A request may be answered by none, one or many responses.
+// Where a storage puts its answer: each call composes one response into the write buffer at once, so a response may
+// view the storage's memory. A request may be answered by none, one or many responses.
 template <class P>
 class Replies {
  public:
