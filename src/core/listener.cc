@@ -65,7 +65,8 @@ void Listener::on_accept_error(int error) {
                std::strerror(error));
 }
 
-// The peer may have sent something already: it is read, so that close() does not turn into a reset that overtakes the message.
+// The peer may have sent something already: it is read, so that close() does not turn into a reset that overtakes the
+// message.
 void Listener::refuse(net::Fd fd) {
   std::array<char, 4096> unread;
   (void)!::send(fd.get(), refusal_.data(), refusal_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);

@@ -1,7 +1,9 @@
-// The listener: its own thread and loop; accepts, refuses what is over the limit, and hands established sessions to the worker.
+// The listener: its own thread and loop; accepts, refuses what is over the limit, and hands established sessions to the
+// worker.
 //
 // Owner:   Process. Threads: run() on its own; stop() on any.
-// Trouble: when the process is out of descriptors or memory, accepting pauses for kAcceptPauseMs; clients wait in the backlog.
+// Trouble: when the process is out of descriptors or memory, accepting pauses for kAcceptPauseMs; clients wait in the
+//          backlog.
 #pragma once
 
 #include <atomic>

@@ -2,7 +2,8 @@
 //
 //   Process process(options, service, clock);   binds, probes the engine: throws one clear line when something is wrong
 //   process.start();                            threads run, READY is told to the service manager
-//   process.wait();                             until TERM or INT; a second one ends the process at once; HUP calls on_hangup
+//   process.wait();                             until TERM or INT; a second one ends the process at once; HUP calls
+//                                               on_hangup
 //
 // Owner: the server's main, on whose thread everything here is called unless stated otherwise.
 // REQUIRES: constructed before any other thread is started (signals are blocked for all threads from then on).

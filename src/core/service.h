@@ -1,5 +1,6 @@
-// What a server does with the bytes of its sessions, with the types hidden: core is written once, not once per protocol.
-// One virtual call is made per receive and one per loop turn; everything per request is inside serve() and is inlined there.
+// What a server does with the bytes of its sessions, with the types hidden: core is written once, not once per
+// protocol. One virtual call is made per receive and one per loop turn; everything per request is inside serve() and is
+// inlined there.
 #pragma once
 
 #include <memory>

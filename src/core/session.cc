@@ -125,8 +125,8 @@ void Session::drain(std::size_t unread_bytes) {
   settle();
 }
 
-// Closing a socket that has unread bytes makes the kernel send a reset, which may destroy replies that are still on their way. So the
-// peer gets a FIN first and the time to answer it.
+// Closing a socket that has unread bytes makes the kernel send a reset, which may destroy replies that are still on
+// their way. So the peer gets a FIN first and the time to answer it.
 void Session::linger_or_close() {
   if (state_ != State::kFinishing || sending_ || !output_.empty()) return;
   if (peer_ended_) return close();

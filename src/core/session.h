@@ -5,12 +5,12 @@
 //   +------------------+ |  ------------------------> finishing ------------> lingering (FIN sent, input discarded)
 //                        |                                |  peer has ended         | peer ends, or a deadline passed
 //                        | lost, idle, memory             v                         v
-//                        +--------------------------> closing <---------------------+   -> on_closed: the worker destroys it
+//                        +--------------------------> closing <---------------------+ -> on_closed: the worker destroys it
 //
 // There is no edge back to open: a session that stopped serving never serves again.
 //
-// Received bytes are parsed where the loop put them; only an incomplete tail, or what may not be served yet, is copied into input_.
-// While requests wait (the fairness bound, or replies the client does not take) the session does not read.
+// Received bytes are parsed where the loop put them; only an incomplete tail, or what may not be served yet, is copied
+// into input_. While requests wait (the fairness bound, or replies the client does not take) the session does not read.
 // Owner: Worker. Threads: the worker's only.
 #pragma once
 

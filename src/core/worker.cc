@@ -169,8 +169,8 @@ void Worker::shed_buffers() {
                "connection buffers above server.buffer_memory: closed the connections that held most");
 }
 
-// First one turn that only looks, so that everything received before now is either executed or still in the kernel; then each
-// session answers as many bytes as the kernel holds for it and finishes.
+// First one turn that only looks, so that everything received before now is either executed or still in the kernel;
+// then each session answers as many bytes as the kernel holds for it and finishes.
 void Worker::begin_drain() {
   if (drain_ == Drain::kNo) {
     drain_ = Drain::kCollect;

@@ -1,8 +1,10 @@
 // A worker: one thread, one event loop, its sessions and (in this shape) the storage. Runs every request to completion.
 //
-// Owner:   Process. Threads: run() on its own; hand_over() on the listener's; post(), start_drain(), stop() and connections() on any;
-//          everything else only on the worker's, which is where sessions and services call it from.
-// Bounds:  sessions by server.max_connections; buffers by server.buffer_memory (above it the session that holds most is closed).
+// Owner:   Process. Threads: run() on its own; hand_over() on the listener's; post(), start_drain(), stop() and
+//          connections() on any; everything else only on the worker's, which is where sessions and services call it
+//          from.
+// Bounds:  sessions by server.max_connections; buffers by server.buffer_memory (above it the session that holds most is
+//          closed).
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,5 @@
-// A worker with the ping protocol on real sockets, under both engines. The test is the client; a socket that gives nothing
-// within kPatience is a failure, so nothing here waits for a time to pass.
+// A worker with the ping protocol on real sockets, under both engines. The test is the client; a socket that gives
+// nothing within kPatience is a failure, so nothing here waits for a time to pass.
 #include "core/worker.h"
 
 #include <fcntl.h>
@@ -220,7 +220,8 @@ TEST_P(WorkerTest, ClosesIdleSessionsAndOnlyThose) {
   EXPECT_EQ(worker_->connections(), 1u);
 }
 
-// What is in the socket when the drain begins is answered; the client sees FIN, not a reset; the worker then ends by itself.
+// What is in the socket when the drain begins is answered; the client sees FIN, not a reset; the worker then ends by
+// itself.
 TEST_P(WorkerTest, DrainAnswersWhatHasArrived) {
   for (int round = 0; round < 20; ++round) {
     start();

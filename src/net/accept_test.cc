@@ -1,5 +1,5 @@
-// Listening sockets in a loop: many at once, several sockets, pausing, and running out of descriptors (in a child process, whose
-// limit can be lowered without harm).
+// Listening sockets in a loop: many at once, several sockets, pausing, and running out of descriptors (in a child
+// process, whose limit can be lowered without harm).
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -83,7 +83,8 @@ TEST_P(AcceptTest, PausedAcceptLeavesConnectionsInTheBacklog) {
   run_until(*loop, [&] { return collector.accepted.size() == 11; });
 }
 
-// Runs in the child. Returns 0 when the loop told of EMFILE once, went on serving, and accepted again when there was room.
+// Runs in the child. Returns 0 when the loop told of EMFILE once, went on serving, and accepted again when there was
+// room.
 int survive_lack_of_descriptors(Engine engine) {
   const Listening tcp = listen_tcp("127.0.0.1", 0, 64);
   Collector collector;

@@ -1,5 +1,6 @@
-// Echo over loopback TCP: the loop on its own thread, all clients on one other. Arguments: engine (1 epoll, 2 io_uring), connections.
-// The clients use read() and write() only, so `strace -f -c` shows the loop's system calls apart from theirs.
+// Echo over loopback TCP: the loop on its own thread, all clients on one other. Arguments: engine (1 epoll, 2
+// io_uring), connections. The clients use read() and write() only, so `strace -f -c` shows the loop's system calls
+// apart from theirs.
 #include <benchmark/benchmark.h>
 
 #include <array>

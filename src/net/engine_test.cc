@@ -1,5 +1,5 @@
-// The choice of the engine where io_uring works and where it is forbidden. The kernel's refusals are made with a seccomp filter in
-// a child process; no setting of this machine is needed.
+// The choice of the engine where io_uring works and where it is forbidden. The kernel's refusals are made with a
+// seccomp filter in a child process; no setting of this machine is needed.
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>

@@ -1,9 +1,11 @@
-// The reference engine: level-triggered epoll. Used where io_uring is forbidden, and by the sanitizers that cannot see it.
+// The reference engine: level-triggered epoll. Used where io_uring is forbidden, and by the sanitizers that cannot see
+// it.
 //
-// Owner, threads: as Loop. One turn: epoll_wait, one recv per readable stream into one buffer of the loop, one send per stream with
-// output; so a request costs these three system calls, and fewer when many are ready at once.
+// Owner, threads: as Loop. One turn: epoll_wait, one recv per readable stream into one buffer of the loop, one send per
+// stream with output; so a request costs these three system calls, and fewer when many are ready at once.
 // Interest in events is edited lazily: an EPOLLIN or EPOLLOUT that is no longer wanted is removed when it next fires.
-// Limits:  kAcceptsPerTurn per listening socket, kSendRounds buffers per stream and turn; what is left waits for the next turn.
+// Limits:  kAcceptsPerTurn per listening socket, kSendRounds buffers per stream and turn; what is left waits for the
+//          next turn.
 #pragma once
 
 #include <sys/epoll.h>

@@ -2,23 +2,25 @@
 // Two engines stand behind it, io_uring and epoll; what a Stream sees is the same to the byte.
 //
 // Owner:   a listener or a worker. Threads: everything on the owner's thread, except wake() and the read-only getters.
-//          Construction, attach() and listen() may happen on another thread before the first wait() (io_uring binds the ring to
-//          the thread of the first wait()).
-// A turn:  wait() sends nothing by itself in epoll and submits in io_uring; dispatch() makes all callbacks. The caller reads
-//          the clock between the two. No callback is ever made from inside attach(), send(), pause(), resume() or close().
+//          Construction, attach() and listen() may happen on another thread before the first wait() (io_uring binds the
+//          ring to the thread of the first wait()).
+// A turn:  wait() sends nothing by itself in epoll and submits in io_uring; dispatch() makes all callbacks. The caller
+//          reads the clock between the two. No callback is ever made from inside attach(), send(), pause(), resume() or
+//          close().
 // Limits:  an epoll turn receives once per stream; an io_uring turn at most what `receive_buffers` hold.
-// Failure: constructors throw. Later, all trouble of a connection is an on_end(errno), of accepting an on_accept_error(errno).
+// Failure: constructors throw. Later, all trouble of a connection is an on_end(errno), of accepting an
+//          on_accept_error(errno).
 //
 // Life of a stream:
 //
 //   attach() -> on_data()* -> on_end(0: peer finished writing | errno: connection lost) -> close() -> on_closed()
-//                  ^ pause() / resume()                                                      ^ may be called at any time
+//                  ^ pause() / resume()                                                     ^ may be called any time
 //   send() -> on_sent()       at most one buffer under way; what was under way when close() is called is dropped
 //
-// on_end(0) may be followed by one on_end(errno), when what is sent afterwards cannot be delivered. A connection that is lost while
-// its stream is paused and sends nothing is noticed by the next resume() or send().
-// After close() nothing but on_closed() is called, exactly once, from a later dispatch(); only then may the Stream be destroyed.
-// A Loop may be destroyed before its streams: they get no more callbacks.
+// on_end(0) may be followed by one on_end(errno), when what is sent afterwards cannot be delivered. A connection that
+// is lost while its stream is paused and sends nothing is noticed by the next resume() or send().
+// After close() nothing but on_closed() is called, exactly once, from a later dispatch(); only then may the Stream be
+// destroyed. A Loop may be destroyed before its streams: they get no more callbacks.
 #pragma once
 
 #include <cstddef>
@@ -39,7 +41,8 @@ class Stream {
 
   // Bytes received, in order; valid during the call only. After pause() what was under way may still arrive (bounded).
   virtual void on_data(std::string_view bytes) = 0;
-  // Nothing more will be received. 0: the peer finished writing, sending still works. Else an errno: the connection is lost.
+  // Nothing more will be received. 0: the peer finished writing, sending still works. Else an errno: the connection is
+  // lost.
   virtual void on_end(int error) = 0;
   // The buffer passed to send() has been handed to the kernel whole.
   virtual void on_sent() = 0;
@@ -95,8 +98,9 @@ struct LoopOptions {
   std::uint32_t ring_entries = 1024;        // io_uring: submissions per system call; four times as many completions
 };
 
-// When on_sent() comes. kLater: nothing waits for it, so it may come together with the loop's next event; this saves io_uring
-// one system call per turn. Choose it for the last reply of a batch, never before close() or when there is more to send.
+// When on_sent() comes. kLater: nothing waits for it, so it may come together with the loop's next event; this saves
+// io_uring one system call per turn. Choose it for the last reply of a batch, never before close() or when there is
+// more to send.
 enum class SentNotice : std::uint8_t { kSoon, kLater };
 
 class Loop {
@@ -112,18 +116,20 @@ class Loop {
   virtual void shutdown_write(Stream& stream) = 0;
   virtual void close(Stream& stream) = 0;
 
-  // More than one listening socket may be added. They stay their owner's, who closes them after the loop is destroyed, or after
-  // pause_accept() and a turn.
+  // More than one listening socket may be added. They stay their owner's, who closes them after the loop is destroyed,
+  // or after pause_accept() and a turn.
   virtual void listen(Acceptor& acceptor, int listening_fd) = 0;
   virtual void pause_accept() = 0;
   virtual void resume_accept() = 0;
 
-  // Waits until something happened, wake() was called, or the time is over (-1: no limit; 0: only look). A signal ends it early.
+  // Waits until something happened, wake() was called, or the time is over (-1: no limit; 0: only look). A signal ends
+  // it early.
   virtual void wait(int timeout_ms) = 0;
   // Makes the callbacks for what happened. Returns how many streams received data.
   virtual std::size_t dispatch() = 0;
 
-  // Makes wait() return soon. Any thread; costs a system call only when the loop sleeps and no earlier wake() is unseen.
+  // Makes wait() return soon. Any thread; costs a system call only when the loop sleeps and no earlier wake() is
+  // unseen.
   virtual void wake() noexcept = 0;
 
   [[nodiscard]] virtual std::string_view engine_name() const noexcept = 0;  // "io_uring" or "epoll"
@@ -131,8 +137,8 @@ class Loop {
 
 struct EngineChoice {
   Engine engine = Engine::kEpoll;
-  std::string
-      reason;  // why, for the log, `stats` and /vars.json: "probe passed", "io_uring_queue_init: Operation not permitted"
+  // Why, for the log, `stats` and /vars.json: "probe passed", "io_uring_queue_init: Operation not permitted".
+  std::string reason;
 };
 
 // Probes once (set up a ring with the wanted flags, register buffers, receive on a socket pair, accept on a socket).

@@ -15,8 +15,8 @@ struct Listening {
 
 // Throw std::runtime_error with one line that names the address and the fix ("address in use: ...").
 [[nodiscard]] Listening listen_tcp(const std::string& host, std::uint16_t port, int backlog);
-// Removes a stale socket file (one that nobody accepts on); a live one or another kind of file is an error. `mode` is set as it
-// is, whatever the umask.
+// Removes a stale socket file (one that nobody accepts on); a live one or another kind of file is an error. `mode` is
+// set as it is, whatever the umask.
 [[nodiscard]] Listening listen_unix(const std::string& path, unsigned mode, int backlog);
 // "127.0.0.1:40148", "[::1]:40148", "unix:" ; for logs and `stats conns`.
 [[nodiscard]] std::string peer_name(int fd);

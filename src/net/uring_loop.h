@@ -1,16 +1,18 @@
 // The io_uring engine: multishot accept and receive, provided buffers, one system call per turn.
 //
 // Owner, threads: as Loop; the ring is bound to the thread of the first wait().
-// A callback only changes what a stream wants; wait() compares that with what is under way in the kernel and submits the
-// difference, so all sends, receives and cancellations of a turn travel in one io_uring_enter, and a pause() that is taken
-// back in the same turn costs nothing. `State::pending` counts the completions to come: on_closed() waits for zero.
+// A callback only changes what a stream wants; wait() compares that with what is under way in the kernel and submits
+// the difference, so all sends, receives and cancellations of a turn travel in one io_uring_enter, and a pause() that
+// is taken back in the same turn costs nothing. `State::pending` counts the completions to come: on_closed() waits for
+// zero.
 //
 //   receive: idle --- wants data ---> armed --- end, error, no buffers, cancelled ---> idle
 //                                       | not wanted any more: cancel, once at a time
 //   send:    idle --- output -------> armed --- whole: on_sent(); part: again; error: on_end(errno) ---> idle
 //
-// A send with SentNotice::kLater never waits in the kernel (MSG_DONTWAIT) and posts a completion only when something is left to do
-// (CQE_SKIP_SUCCESS, MSG_WAITALL); it has succeeded when all completions of its submission are seen and it has none.
+// A send with SentNotice::kLater never waits in the kernel (MSG_DONTWAIT) and posts a completion only when something is
+// left to do (CQE_SKIP_SUCCESS, MSG_WAITALL); it has succeeded when all completions of its submission are seen and it
+// has none.
 // Fairness: streams that got no buffer (ENOBUFS) without having received anything are armed again before all others.
 // Limits:  the rings' sizes; a turn handles at most as many completions as the completion ring holds.
 // Failure: a kernel that takes no submissions for want of memory is asked again in the next turn.

@@ -1,8 +1,9 @@
 // An io_uring with a ring of receive buffers: set-up, submission and completion, without any notion of streams.
 //
-// Owner:   UringLoop, or the probe. Threads: constructed anywhere; enable() binds it to the calling thread, and from then on only
-//          that thread may submit and wait (SINGLE_ISSUER, DEFER_TASKRUN). Destroyed anywhere.
-// Limits:  `entries` submissions until sqe() must call the kernel; 4 x entries completions, then the kernel keeps the rest itself.
+// Owner:   UringLoop, or the probe. Threads: constructed anywhere; enable() binds it to the calling thread, and from
+//          then on only that thread may submit and wait (SINGLE_ISSUER, DEFER_TASKRUN). Destroyed anywhere.
+// Limits:  `entries` submissions until sqe() must call the kernel; 4 x entries completions, then the kernel keeps the
+//          rest itself.
 // Failure: the constructor and enable() throw std::runtime_error "io_uring_queue_init: Operation not permitted".
 #pragma once
 
@@ -26,7 +27,8 @@ class Ring {
 
   void enable();
 
-  // A cleared submission; submits what is there when the queue is full. Null when the kernel takes none: try after wait().
+  // A cleared submission; submits what is there when the queue is full. Null when the kernel takes none: try after
+  // wait().
   [[nodiscard]] io_uring_sqe* sqe() noexcept;
   // Submits all and waits for one completion, or until the time is over (-1: no limit, 0: only look).
   void wait(int timeout_ms) noexcept;
@@ -50,7 +52,8 @@ class Ring {
   [[nodiscard]] unsigned completions() const noexcept { return io_uring_cq_ready(&ring_); }
   [[nodiscard]] unsigned completions_max() const noexcept { return ring_.cq.ring_entries; }
 
-  // The buffer that a completion with IORING_CQE_F_BUFFER names; ours until recycle(). publish() returns all recycled ones.
+  // The buffer that a completion with IORING_CQE_F_BUFFER names; ours until recycle(). publish() returns all recycled
+  // ones.
   [[nodiscard]] std::string_view buffer(const io_uring_cqe& completion) const noexcept;
   void recycle(const io_uring_cqe& completion) noexcept { provide(buffer_id(completion)); }
   void publish() noexcept {

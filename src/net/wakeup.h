@@ -2,10 +2,10 @@
 //
 // Owner:   a loop. Threads: signal() on any, the rest on the loop's thread.
 //
-//              begin_sleep()                          The eventfd is written on the edge asleep -> signalled only. Both sides
-//    awake ------------------> asleep                 change the state by read-modify-write, so what a thread published
+//              begin_sleep()                          The eventfd is written on the edge asleep -> signalled only. Both
+//    awake ------------------> asleep                 sides change it by read-modify-write: what a thread published
 //      ^  ^                      | signal() + write   before signal() is visible after the loop's next end_sleep().
-//      |  +----- end_sleep() ----+                    There is no edge signalled -> asleep: a signal is never slept through.
+//      |  +----- end_sleep() ----+                    No edge signalled -> asleep: no signal is slept through.
 //      +-------- end_sleep() -- signalled <--- signal() --- awake
 #pragma once
 

@@ -1,4 +1,5 @@
-// wake() from other threads: before the first wait(), while waiting, while busy; never lost, and no system call while unseen.
+// wake() from other threads: before the first wait(), while waiting, while busy; never lost, and no system call while
+// unseen.
 #include "net/wakeup.h"
 
 #include <poll.h>
@@ -44,7 +45,8 @@ TEST_P(WakeTest, EndsAWait) {
 TEST_P(WakeTest, WaitEndsWithTheTime) {
   const auto loop = make();
   for (const int timeout_ms : {0, 1, 20}) {
-    // A wait may be cut short by a signal, or by the kernel's late work for a ring of an earlier test: but not each time.
+    // A wait may be cut short by a signal, or by the kernel's late work for a ring of an earlier test: but not each
+    // time.
     auto longest = std::chrono::nanoseconds(0);
     for (int attempt = 0; attempt < 10 && longest < std::chrono::milliseconds(timeout_ms); ++attempt) {
       const auto start = std::chrono::steady_clock::now();

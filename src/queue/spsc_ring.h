@@ -5,10 +5,9 @@
 //             index & mask.
 // When full:  push() returns false and the caller keeps the item.
 // Memory order: each index has one writer, which publishes it with release after it is done with the slot; the other
-//               side
-//             reads it with acquire before it touches the slot. Each side keeps a copy of the other's index and reads
-//             the shared one only when the copy says full (or empty), so a busy queue moves one cache line per batch,
-//             not per item.
+//             side reads it with acquire before it touches the slot. Each side keeps a copy of the other's index and
+//             reads the shared one only when the copy says full (or empty), so a busy queue moves one cache line per
+//             batch, not per item.
 #pragma once
 
 #include <atomic>

@@ -13,7 +13,8 @@ using backend::memcache::HostSettings;
 
 namespace {
 
-// The memcached whose protocol is spoken: clients choose what they send, and memccapable what it expects, by this number.
+// The memcached whose protocol is spoken: clients choose what they send, and memccapable what it expects, by this
+// number.
 constexpr const char* kMemcachedVersion = "1.6.45";
 
 }  // namespace

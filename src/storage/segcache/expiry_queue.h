@@ -1,5 +1,6 @@
-// Which segment expires next: a binary heap of segments by a deadline that is never later than the segment's own. A segment's last
-// deadline may rise while it waits; the queue learns of it only when the old one comes up, so that writing an item costs nothing here.
+// Which segment expires next: a binary heap of segments by a deadline that is never later than the segment's own. A
+// segment's last deadline may rise while it waits; the queue learns of it only when the old one comes up, so that
+// writing an item costs nothing here.
 // Owner: Store. Threads: one. Limit: one entry per segment, allocated at construction.
 #pragma once
 
@@ -21,7 +22,8 @@ class ExpiryQueue {
   // Files the segment under its present last deadline. REQUIRES: it is not queued, and it expires some time.
   void add(SegmentId id) noexcept;
   void remove(SegmentId id) noexcept;  // nothing happens when it is not queued
-  // A segment whose last item has expired, still queued; kNoSegment when there is none, or none was found in kStepsMax steps.
+  // A segment whose last item has expired, still queued; kNoSegment when there is none, or none was found in kStepsMax
+  // steps.
   [[nodiscard]] SegmentId due(std::uint32_t now_sec) noexcept;
 
   void check_invariants() const;

@@ -3,8 +3,9 @@
 //   13         7 6          0
 //   | second 7 |  hits 7   |       second: the low bits of the second of the last hit that was looked at
 //
-// A burst counts once: at most one hit per second. Up to 16 every one counts, above that one in `hits` does, and 127 is the end: an
-// approximate counter whose hot items stop being written. (A hit exactly 128 s, or a multiple, after the last one is not counted.)
+// A burst counts once: at most one hit per second. Up to 16 every one counts, above that one in `hits` does, and 127 is
+// the end: an approximate counter whose hot items stop being written. (A hit exactly 128 s, or a multiple, after the
+// last one is not counted.)
 #pragma once
 
 #include <cstdint>

@@ -1,16 +1,18 @@
-// The hash index: linear hashing over 64-byte buckets. It grows by splitting one bucket at a time, in order, so nothing ever
-// pauses and nothing is copied but the bucket at hand:
+// The hash index: linear hashing over 64-byte buckets. It grows by splitting one bucket at a time, in order, so nothing
+// ever pauses and nothing is copied but the bucket at hand:
 //
 //   bucket   0 ... split_     split_ ... 2^level_       2^level_ ... 2^level_ + split_
 //            already split    still to be split         what split off from the first part
 //
-// A bucket that is full gets overflow buckets, at most kOverflowMax, taken from a pool. A chain that is full to the end says so, and
-// the caller gives up its coldest item: an index is never a reason to refuse a store.
+// A bucket that is full gets overflow buckets, at most kOverflowMax, taken from a pool. A chain that is full to the end
+// says so, and the caller gives up its coldest item: an index is never a reason to refuse a store.
 //
-// Slots whose segment was dropped stay behind and are free (Segments::current). Their generation has only 8 bits, so before it could
-// come round again a sweep must have cleared them: sweep() goes through all buckets, over and over, a bounded step at a time.
+// Slots whose segment was dropped stay behind and are free (Segments::current). Their generation has only 8 bits, so
+// before it could come round again a sweep must have cleared them: sweep() goes through all buckets, over and over, a
+// bounded step at a time.
 // Owner: Store. Threads: one.
-// Limits: buckets_max given at construction; when it is reached or memory is refused, chains grow, then cold items leave.
+// Limits: buckets_max given at construction; when it is reached or memory is refused, chains grow, then cold items
+//         leave.
 #pragma once
 
 #include <cstddef>
@@ -36,8 +38,8 @@ class Index {
   [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return hash_(key); }
   void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&buckets_[bucket_of(hash)]); }
 
-  // The slot of the item with this key, expired or not; null when there is none. Slots stay where they are until insert(), grow()
-  // or sweep().
+  // The slot of the item with this key, expired or not; null when there is none. Slots stay where they are until
+  // insert(), grow() or sweep().
   [[nodiscard]] Slot* find(std::uint64_t hash, std::string_view key) noexcept;
   // The slot with exactly this content.
   [[nodiscard]] Slot* find(std::uint64_t hash, Slot wanted) noexcept;

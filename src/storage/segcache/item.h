@@ -1,5 +1,5 @@
-// An item as it lies in a segment: a header of 8 bytes, the client's flags if they are not 0, the key, the value. Items begin at
-// multiples of 4 bytes.
+// An item as it lies in a segment: a header of 8 bytes, the client's flags if they are not 0, the key, the value. Items
+// begin at multiples of 4 bytes.
 //
 //           31    30    29                 8 7         0
 //   sizes   |dead |flags|   value bytes 22  |  key 8   |
@@ -8,8 +8,8 @@
 //
 //   | sizes | state | [flags 4] | key | value | 0-3 unused |
 //
-// The expiry is relative to the segment (ttl.h); the heat belongs to the eviction policy (heat.h). Only the state and the dead mark
-// ever change once an item is written.
+// The expiry is relative to the segment (ttl.h); the heat belongs to the eviction policy (heat.h). Only the state and
+// the dead mark ever change once an item is written.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The stored forms: what is packed comes out again, exactly; expiries are checked for every TTL up to two days and around each
-// power of two above.
+// The stored forms: what is packed comes out again, exactly; expiries are checked for every TTL up to two days and
+// around each power of two above.
 #include <gtest/gtest.h>
 
 #include <random>

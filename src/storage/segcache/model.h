@@ -1,8 +1,8 @@
 // A cache and a model of it, driven by the same operations: for the random test and for the fuzz target.
 //
 // The model is a map of what was stored and until when. What it demands after every operation:
-//   - a hit shows the value, the flags and (rounded up by less than 1/1000 above two days) the deadline last stored, never anything
-//     that was replaced, erased, flushed or has expired;
+//   - a hit shows the value, the flags and (rounded up by less than 1/1000 above two days) the deadline last stored,
+//     never anything that was replaced, erased, flushed or has expired;
 //   - a miss on something the model has is an eviction: there are never more of them than the cache says it evicted;
 //   - a store of something that fits succeeds, except with eviction "none";
 //   - a CAS token is never 0 and never belonged to another version.

@@ -1,5 +1,6 @@
-// Random operations on a cache and on a model of it (model.h), over heaps that are tiny, segments that are few, indexes that start
-// with one bucket, and clocks that jump. SEGCACHE_MODEL_OPS sets the operations of a run, SEGCACHE_MODEL_SEED repeats one.
+// Random operations on a cache and on a model of it (model.h), over heaps that are tiny, segments that are few, indexes
+// that start with one bucket, and clocks that jump. SEGCACHE_MODEL_OPS sets the operations of a run,
+// SEGCACHE_MODEL_SEED repeats one.
 #include "storage/segcache/model.h"
 
 #include <gtest/gtest.h>

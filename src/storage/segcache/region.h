@@ -1,5 +1,7 @@
-// A run of address space reserved once, of which a front part that only grows is memory. So an array can grow without moving.
-// Owner: the heap or the index. Failure: the constructor throws std::runtime_error; commit() says no and changes nothing.
+// A run of address space reserved once, of which a front part that only grows is memory. So an array can grow without
+// moving.
+// Owner: the heap or the index. Failure: the constructor throws std::runtime_error; commit() says no and changes
+//        nothing.
 #pragma once
 
 #include <cstddef>

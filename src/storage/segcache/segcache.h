@@ -1,12 +1,13 @@
 // The cache: items in segments, found through a hash index, dropped a segment at a time. What docs/storage.md explains.
 //
 // Owner:      one thread (the worker, or later the storage thread). Nothing here locks.
-// Time:       comes in with the constructor and turn(); an item whose expire_at <= Time::floor_sec is gone. Callers add a TTL to
-//             Time::ceil_sec. So nothing expires early and nothing lives a whole second too long.
-// Limits:     keys of 0 to 255 bytes, values of at most seg.max_value_size, and key and value together in one segment: fits().
+// Time:       comes in with the constructor and turn(); an item whose expire_at <= Time::floor_sec is gone. Callers add
+//             a TTL to Time::ceil_sec. So nothing expires early and nothing lives a whole second too long.
+// Limits:     keys of 0 to 255 bytes, values of at most seg.max_value_size, and key and value together in one segment:
+//             fits().
 // When full:  the eviction policy makes room; only seg.eviction = "none" ever answers kNoSpace.
-// Failure:    the constructor throws std::runtime_error (config::Error for settings that make no sense together) with one line;
-//             nothing else throws.
+// Failure:    the constructor throws std::runtime_error (config::Error for settings that make no sense together) with
+//             one line; nothing else throws.
 #pragma once
 
 #include <cstddef>
@@ -88,8 +89,8 @@ class SegCache {
   [[nodiscard]] std::optional<Item> get(std::string_view key) noexcept;
   [[nodiscard]] std::optional<Item> peek(std::string_view key) noexcept;
 
-  // The one compare-and-modify primitive: decide(const Item* current) -> Verdict, where current is null on a miss. Set, add, cas,
-  // append and incr are lambdas. REQUIRES: decide does not call into this cache.
+  // The one compare-and-modify primitive: decide(const Item* current) -> Verdict, where current is null on a miss. Set,
+  // add, cas, append and incr are lambdas. REQUIRES: decide does not call into this cache.
   template <class Decide>
   WriteResult write(std::string_view key, Decide&& decide) {
     Target target = find_target(key);
@@ -97,8 +98,8 @@ class SegCache {
     return apply(target, verdict);
   }
 
-  // A new expiry under the same token where the layout can hold it, else the item is written anew. False when there is no such
-  // item (or, with eviction "none", no room to write it anew).
+  // A new expiry under the same token where the layout can hold it, else the item is written anew. False when there is
+  // no such item (or, with eviction "none", no room to write it anew).
   bool touch(std::string_view key, std::uint32_t expire_at) noexcept;
   bool erase(std::string_view key) noexcept;
   // All stored so far is gone, in constant time; memory comes back over the next turns.

@@ -1,5 +1,5 @@
-// The storage alone: GET and SET of small items, without protocol or network. SEGCACHE_BENCH_ITEMS sets how many items there are:
-// the default stays in the CPU's caches; a few million show what memory costs.
+// The storage alone: GET and SET of small items, without protocol or network. SEGCACHE_BENCH_ITEMS sets how many items
+// there are: the default stays in the CPU's caches; a few million show what memory costs.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// Bytes as operations on a cache and its model (model.h): the first byte chooses policy and heap, then each operation takes an
-// opcode, a key number and what it needs.
+// Bytes as operations on a cache and its model (model.h): the first byte chooses policy and heap, then each operation
+// takes an opcode, a key number and what it needs.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,5 @@
-// What the random test cannot aim at: generations coming round, a heap without eviction, memory coming back, sizes at their limits.
+// What the random test cannot aim at: generations coming round, a heap without eviction, memory coming back, sizes at
+// their limits.
 #include "storage/segcache/segcache.h"
 
 #include <gtest/gtest.h>
@@ -33,8 +34,8 @@ Status set(SegCache& cache, std::string_view key, std::string_view value, std::u
 
 std::string number(std::uint64_t n) { return "key" + std::to_string(n); }
 
-// Why the index is swept: after 256 releases the generation in a slot is the segment's again, and a slot that was left behind
-// points into the middle of somebody's value.
+// Why the index is swept: after 256 releases the generation in a slot is the segment's again, and a slot that was left
+// behind points into the middle of somebody's value.
 TEST(Generation, ComesRoundAfter256Releases) {
   Segments segments(3, 4096);
   const KeyHash hash(1);
@@ -59,8 +60,8 @@ TEST(Generation, ComesRoundAfter256Releases) {
   EXPECT_NE(index.find(hash("k"), "k"), nullptr) << "a slot that looks current survives a sweep: it must come in time";
 }
 
-// Three segments recycled tens of thousands of times, an index so large that slots lie about for long, an item that is never
-// recycled. Each stale slot must be gone before its generation returns; check_invariants() sees one that is not.
+// Three segments recycled tens of thousands of times, an index so large that slots lie about for long, an item that is
+// never recycled. Each stale slot must be gone before its generation returns; check_invariants() sees one that is not.
 TEST(Generation, NeverWrapsOntoAStaleSlot) {
   for (const char* policy : {"fifo", "merge", "none"}) {
     SegCache cache(Options(policy, 12 * kKb, 4 * kKb, 16), KeyHash(1), at(1));
@@ -259,7 +260,8 @@ TEST(Index, GrowsFromOneBucketAndLosesNothing) {
   EXPECT_LT(stats.index_bytes / stats.items, 20u);
 }
 
-// Twelve heaps of items go by. (Not all of the hot ones stay: once they lie together, keeping one part in four drops some of them.)
+// Twelve heaps of items go by. (Not all of the hot ones stay: once they lie together, keeping one part in four drops
+// some of them.)
 TEST(Merge, KeepsWhatIsAskedForAndDoesNotExtendItsTtl) {
   SegCache cache(Options("merge", kMb, 8 * kKb), KeyHash(1), at(1));
   const std::string value(100, 'v');

@@ -43,7 +43,8 @@ SegmentId Segments::open_new(unsigned ttl_class, std::uint32_t now_sec) noexcept
   return id;
 }
 
-// Based at the present second, which lies before the deadline of every item that is moved, and so near that it always fits.
+// Based at the present second, which lies before the deadline of every item that is moved, and so near that it always
+// fits.
 SegmentId Segments::take_target(SegmentId before, std::uint32_t now_sec) noexcept {
   const SegmentId id = take(now_sec);
   SegmentHeader& at = headers_[id];

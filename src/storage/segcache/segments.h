@@ -1,4 +1,5 @@
-// The heap: fixed-size segments that items are appended to, the free ones in a queue, those in use in one chain per TTL class.
+// The heap: fixed-size segments that items are appended to, the free ones in a queue, those in use in one chain per TTL
+// class.
 //
 //            open_new()              seal()                    release()
 //   kFree ───────────────▶ kOpen ──────────────▶ kSealed ──────────────────▶ kFree
@@ -6,10 +7,11 @@
 //     └─────────────── take_target() ───────────────▶ kSealed (being filled by eviction)
 //   There is no way back from kSealed to kOpen: nothing is ever written behind the end of a sealed segment.
 //
-// A chain is in the order of writing: its head is the oldest, an open segment is its tail. flush() moves all chains to one list of
-// flushed segments, in constant time; their `epoch` tells whoever meets them that they are gone.
+// A chain is in the order of writing: its head is the oldest, an open segment is its tail. flush() moves all chains to
+// one list of flushed segments, in constant time; their `epoch` tells whoever meets them that they are gone.
 // Owner: Store. Threads: one.
-// Invariant: live_items() and the other totals are those of the segments in chains; flushed and free segments count nothing.
+// Invariant: live_items() and the other totals are those of the segments in chains; flushed and free segments count
+//            nothing.
 #pragma once
 
 #include <array>
@@ -109,7 +111,8 @@ class Segments {
   [[nodiscard]] SegmentId open_segment(unsigned ttl_class) const noexcept;
   [[nodiscard]] SegmentId flushed_head() const noexcept { return flushed_.head; }
 
-  // REQUIRES of both: free_count() > 0. The second stands in the chain before `before`, as old as that one, and is sealed.
+  // REQUIRES of both: free_count() > 0. The second stands in the chain before `before`, as old as that one, and is
+  // sealed.
   SegmentId open_new(unsigned ttl_class, std::uint32_t now_sec) noexcept;
   SegmentId take_target(SegmentId before, std::uint32_t now_sec) noexcept;
   void seal(SegmentId id) noexcept { headers_[id].state = SegmentState::kSealed; }

@@ -3,8 +3,9 @@
 //   63       52 51      44 43            20 19           0
 //   |  tag 12  |  gen. 8  |  segment 24    |  offset 20  |       offset counts units of 4 bytes; 0 is a free slot
 //
-// The tag is 12 bits of the key's hash that do not choose the bucket (never 0, so no slot in use is 0). The generation is the low
-// byte of the segment's: a slot whose segment has moved on is free too, and nobody needs to clear it when a segment is dropped.
+// The tag is 12 bits of the key's hash that do not choose the bucket (never 0, so no slot in use is 0). The generation
+// is the low byte of the segment's: a slot whose segment has moved on is free too, and nobody needs to clear it when a
+// segment is dropped.
 #pragma once
 
 #include <array>

@@ -80,8 +80,8 @@ SegmentId Store::open_for(unsigned ttl_class, std::uint32_t bytes, std::uint32_t
   const SegmentId open = segments_.open_segment(ttl_class);
   if (takes(open, bytes, deadline)) return open;
   metrics_.segment_request.add();
-  // What is full may be evicted, even if it is the only one of its class. (When nothing can be evicted it stays sealed: an item
-  // that is smaller waits for room too.)
+  // What is full may be evicted, even if it is the only one of its class. (When nothing can be evicted it stays sealed:
+  // an item that is smaller waits for room too.)
   if (open != kNoSegment) seal(open);
   if (!refill()) {
     metrics_.segment_request_failure.add();

@@ -1,5 +1,6 @@
-// Segments, index and expiry together, and what keeps them in step: every item that is not dead, in a segment that is in use, has
-// exactly one slot in the index. SegCache is the face of it towards protocols, a Policy is its guest when room is short.
+// Segments, index and expiry together, and what keeps them in step: every item that is not dead, in a segment that is
+// in use, has exactly one slot in the index. SegCache is the face of it towards protocols, a Policy is its guest when
+// room is short.
 // Owner: SegCache. Threads: one.
 #pragma once
 
@@ -48,15 +49,15 @@ class Store {
     item.set_heat(heat_after_hit(item.heat(), now_sec_, [this] { return random(); }));
   }
 
-  // Writes an item, making room when there is none, but not of the segment the parts may view. It counts as live and must be
-  // published next. Nothing when the policy makes no room. REQUIRES: it fits a segment, and deadline > now.
+  // Writes an item, making room when there is none, but not of the segment the parts may view. It counts as live and
+  // must be published next. Nothing when the policy makes no room. REQUIRES: it fits a segment, and deadline > now.
   [[nodiscard]] std::optional<Place> append(const Record& record) noexcept;
   // Enters the item just written at `place` under its key, in the place of an older one if there is any.
   void publish(std::uint64_t hash, std::string_view key, Place place) noexcept;
   // Takes the item out. REQUIRES: it is live.
   void erase(std::uint64_t hash, Place place) noexcept;
-  // A new deadline in place. False when its grain is too fine or it is too far away for the segment, or, unless `anywhere`, when
-  // the segment would have to live longer for an item of another class. REQUIRES: deadline > now.
+  // A new deadline in place. False when its grain is too fine or it is too far away for the segment, or, unless
+  // `anywhere`, when the segment would have to live longer for an item of another class. REQUIRES: deadline > now.
   [[nodiscard]] bool extend(Place place, std::uint32_t deadline, bool anywhere) noexcept;
   void flush() noexcept;
 
@@ -82,16 +83,16 @@ class Store {
   void finish_target(SegmentId id) noexcept;
   // Drops the oldest segment: a sealed one, or if there is none an open one. False when there is none at all.
   bool evict_oldest() noexcept;
-  // Joins any two neighbours whose live items fit one segment. False when there are none. Costs the number of segments, but
-  // after a failure nothing until the next item dies.
+  // Joins any two neighbours whose live items fit one segment. False when there are none. Costs the number of segments,
+  // but after a failure nothing until the next item dies.
   bool compact_any() noexcept;
 
  private:
   static constexpr std::uint32_t kSegmentsFreeMin = 2;  // one to hand out, one to copy into
   static constexpr int kReclaimsPerTurn = 16;
   static constexpr std::uint64_t kSweepPerTurn = 32;  // buckets
-  // A segment's generation may change this often within one sweep: two sweeps may pass between a slot's going stale and its being
-  // cleared, and 2 * 127 < 256 values.
+  // A segment's generation may change this often within one sweep: two sweeps may pass between a slot's going stale and
+  // its being cleared, and 2 * 127 < 256 values.
   static constexpr std::uint32_t kReusesPerSweepMax = 127;
   static_assert(2 * kReusesPerSweepMax < kGenerationsInSlot);
   // The sweep is pushed along with the reuses so that it is done long before.

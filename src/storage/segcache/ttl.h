@@ -1,15 +1,17 @@
 // TTL classes and the stored form of an expiry.
 //
-// Items whose TTLs are within a factor of two share segments: class 0 holds TTLs below 16 s, class 1 those of 16-31 s, and so on by
-// powers of two up to a year and more (class 22); class 23 never expires. A class has a grain of 2^shift seconds:
+// Items whose TTLs are within a factor of two share segments: class 0 holds TTLs below 16 s, class 1 those of 16-31 s,
+// and so on by powers of two up to a year and more (class 22); class 23 never expires. A class has a grain of 2^shift
+// seconds:
 //
 //   TTL (s)    1..131071    2^17..2^18-1    ...    2^24..2^25-1    2^25..      never
 //   class          0..13              14    ...              21        22         23
 //   shift              0               1    ...               8        15          -
 //
-// An item stores, in 18 bits, how many grains its deadline lies after its segment's base second; all ones is "never". Deadlines are
-// rounded up to the grain when the item is written: exact for TTLs up to a day and a half, late by less than 1/1000 of the TTL above.
-// The grain is absolute and depends on the class alone, so moving an item to another segment of its class changes nothing.
+// An item stores, in 18 bits, how many grains its deadline lies after its segment's base second; all ones is "never".
+// Deadlines are rounded up to the grain when the item is written: exact for TTLs up to a day and a half, late by less
+// than 1/1000 of the TTL above. The grain is absolute and depends on the class alone, so moving an item to another
+// segment of its class changes nothing.
 #pragma once
 
 #include <algorithm>

@@ -2,7 +2,8 @@
 //
 // Owner:   main. Threads: one.
 // Time:    one reading per batch sent and one per batch answered; a batch's latency counts for each request in it.
-// Failure: whatever the target does becomes a Trouble in the tally. A target that answers nothing for kSilenceMax ends a run.
+// Failure: whatever the target does becomes a Trouble in the tally. A target that answers nothing for kSilenceMax ends
+//          a run.
 #pragma once
 
 #include <chrono>
@@ -34,7 +35,8 @@ class Client {
   using Instant = std::chrono::steady_clock::time_point;
 
   void connect();
-  // Keeps all connections busy until `deadline` (or, when filling, until every key is stored), then waits for what is under way.
+  // Keeps all connections busy until `deadline` (or, when filling, until every key is stored), then waits for what is
+  // under way.
   void drive(Instant deadline);
   void start(Connection& connection);
   void give_up_waiting();

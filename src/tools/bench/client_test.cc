@@ -1,5 +1,5 @@
-// Whole runs against a small server in this process, well-behaved or not, over TCP and a unix socket, with both engines.
-// Each server is one thread that polls; a run is bounded by its own deadline, and no test asserts a speed.
+// Whole runs against a small server in this process, well-behaved or not, over TCP and a unix socket, with both
+// engines. Each server is one thread that polls; a run is bounded by its own deadline, and no test asserts a speed.
 #include "tools/bench/client.h"
 
 #include <gtest/gtest.h>

@@ -2,8 +2,8 @@
 //
 // Owner:   a connection. Threads: one.
 // Limits:  a reply line of at most kLineBytesMax; values are compared in place and never kept.
-// Failure: scan() returns false for bytes that are no reply to what was asked; the connection is of no use from then on. An answer
-//          that is a proper error, or a wrong value, is counted and the dialogue goes on.
+// Failure: scan() returns false for bytes that are no reply to what was asked; the connection is of no use from then
+//          on. An answer that is a proper error, or a wrong value, is counted and the dialogue goes on.
 #pragma once
 
 #include <cstdint>

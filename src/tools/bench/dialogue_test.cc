@@ -1,4 +1,5 @@
-// The reply scanners: tables of (replies in, what is counted), each row given whole, in two pieces cut at every byte, and byte by byte.
+// The reply scanners: tables of (replies in, what is counted), each row given whole, in two pieces cut at every byte,
+// and byte by byte.
 #include "tools/bench/dialogue.h"
 
 #include <gtest/gtest.h>

@@ -31,8 +31,8 @@ class Random {
 
 // Numbers 0 .. count - 1, number k with a probability proportional to 1 / (k + 1)^exponent.
 //
-// Rejection-inversion: the sum is enclosed by an integral that can be inverted, so a draw needs no table and about one try
-// whatever the count. REQUIRES: count >= 1, exponent > 0.
+// Rejection-inversion: the sum is enclosed by an integral that can be inverted, so a draw needs no table and about one
+// try whatever the count. REQUIRES: count >= 1, exponent > 0.
 class Zipf {
  public:
   Zipf(std::uint32_t count, double exponent) noexcept;

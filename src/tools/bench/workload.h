@@ -1,8 +1,8 @@
 // What is asked for: which action on which key, and which bytes belong to a key.
 //
-// A key is its number in decimal, padded with zeros on the left. A value is a stretch of one block of noise, found from the key's
-// number: so a value is checked by comparing memory, and another key's value or a torn one is seen (two keys share a stretch
-// only if their numbers differ by a multiple of 65,536).
+// A key is its number in decimal, padded with zeros on the left. A value is a stretch of one block of noise, found from
+// the key's number: so a value is checked by comparing memory, and another key's value or a torn one is seen (two keys
+// share a stretch only if their numbers differ by a multiple of 65,536).
 // Owner: the client. Threads: one.
 #pragma once
 

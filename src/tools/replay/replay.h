@@ -1,8 +1,8 @@
 // Plays a trace into the storage engine, in this process and as fast as it goes.
 //
 // Owner:   main. Threads: one.
-// Time:    the trace's. The storage sees whole seconds, floor and ceil the same; its turn comes with every new second and every
-//          kTurnRequests requests, as a worker's would.
+// Time:    the trace's. The storage sees whole seconds, floor and ceil the same; its turn comes with every new second
+//          and every kTurnRequests requests, as a worker's would.
 // Counted: nothing of the first fifth of the requests, which fills the cache.
 // Failure: settings that make no sense throw, see the storage. An item that can never fit is counted in `refused`.
 #pragma once

@@ -1,12 +1,14 @@
-// Segcache's merge: several consecutive segments of one TTL class become one, which keeps the items with the most hits per byte.
+// Segcache's merge: several consecutive segments of one TTL class become one, which keeps the items with the most hits
+// per byte.
 //
-// Classes take turns. In a class, a run of three to merge_max sealed neighbours is looked for from where the last merge of that class
-// ended. Items are kept when their hits, relative to their size, are above a cutoff; the cutoff follows what was kept so far, so that
-// about one part in merge_target of the bytes is. Hits count from 0 again in the new segment.
+// Classes take turns. In a class, a run of three to merge_max sealed neighbours is looked for from where the last merge
+// of that class ended. Items are kept when their hits, relative to their size, are above a cutoff; the cutoff follows
+// what was kept so far, so that about one part in merge_target of the bytes is. Hits count from 0 again in the new
+// segment.
 //
-// Segments younger than 20 s are left alone, since their items had no time to be asked for. Under a fast fill that age is halved
-// until something can be merged. When nothing can be even at 0 (all classes sparse), or merging frees nothing, the oldest segment
-// goes and the age is 20 s again.
+// Segments younger than 20 s are left alone, since their items had no time to be asked for. Under a fast fill that age
+// is halved until something can be merged. When nothing can be even at 0 (all classes sparse), or merging frees
+// nothing, the oldest segment goes and the age is 20 s again.
 // Owner: Store. Threads: one.
 #pragma once
 

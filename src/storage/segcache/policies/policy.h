@@ -1,7 +1,7 @@
-// The seam of eviction: a policy decides which segments to look at and which of their items to keep. Moving items, keeping index and
-// counters right, and freeing segments is the Store's.
-// Called when a write needs a segment, nothing is flushed, expired or worth compacting, and too few segments are free: once per
-// segment written, so a virtual call costs nothing that matters.
+// The seam of eviction: a policy decides which segments to look at and which of their items to keep. Moving items,
+// keeping index and counters right, and freeing segments is the Store's.
+// Called when a write needs a segment, nothing is flushed, expired or worth compacting, and too few segments are free:
+// once per segment written, so a virtual call costs nothing that matters.
 #pragma once
 
 #include <memory>
