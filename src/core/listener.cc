@@ -24,7 +24,7 @@ void Listener::run() {
     loop_->wait(paused_at_ns_ == 0 ? -1 : kAcceptPauseMs);
     metrics_.event_loop.add();
     if (paused_at_ns_ != 0) {
-      metrics_.pause_us.add((clock_.now().mono_ns - paused_at_ns_) / 1000);
+      metrics_.pause_time.add((clock_.now().mono_ns - paused_at_ns_) / 1000);
       paused_at_ns_ = 0;
       loop_->resume_accept();
     }

@@ -21,7 +21,7 @@ namespace pelikan::core {
 struct ListenerMetrics : metrics::Group {
   metrics::Counter event_loop{this, "listener_event_loop", "turns of the listener's event loop"};
   metrics::Counter event_error{this, "listener_event_error", "accepts that failed for want of descriptors or memory"};
-  metrics::Counter pause_us{this, "listener_pause_us", "microseconds for which accepting was paused"};
+  metrics::Counter pause_time{this, "listener_pause_time", "microseconds for which accepting was paused"};
   metrics::Counter session_discard{this, "listener_session_discard",
                                    "sessions closed because the worker's queue was full"};
   metrics::Counter tcp_accept{this, "tcp_accept", "connections accepted"};

@@ -5,7 +5,7 @@
 //   +------------------+ |  ------------------------> finishing ------------> lingering (FIN sent, input discarded)
 //                        |                                |  peer has ended         | peer ends, or a deadline passed
 //                        | lost, idle, memory             v                         v
-//                        +--------------------------> closing <---------------------+ -> on_closed: the worker destroys it
+//                        +--------------------------> closing <---------------------+ -> on_closed: worker destroys it
 //
 // There is no edge back to open: a session that stopped serving never serves again.
 //

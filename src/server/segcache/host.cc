@@ -53,7 +53,7 @@ HostCounts ProcessHost::counts() const {
   counts.bytes_read = value("session_recv_byte");
   counts.bytes_written = value("session_send_byte");
   counts.accept_pauses = value("listener_event_error");
-  counts.accept_pauses_us = value("listener_pause_us");
+  counts.accept_pauses_us = value("listener_pause_time");
   counts.yields = value("session_yield");
   counts.connection_bytes = value("session_buffer_byte");
   return counts;
