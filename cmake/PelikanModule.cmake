@@ -4,7 +4,8 @@
 #                  LIBS fmt::fmt TESTS ping_test FUZZ ping_fuzz BENCH ping_bench TEST_DEPS testing)
 #
 # DEPS are modules and are checked: the test `layers` compares them with the #include lines.
-# TEST_DEPS are modules that only the tests may include. LIBS are libraries from packages.
+# TEST_DEPS are modules that only the tests may include, TEST_HEADERS files that several of them share. LIBS are libraries
+# from packages.
 # A module's folder is the one that declares it. Every file in it is listed, or `layers` fails.
 
 function(pelikan_settings TARGET)
@@ -29,7 +30,7 @@ function(pelikan_executable TARGET)
 endfunction()
 
 function(pelikan_module NAME)
-  cmake_parse_arguments(A "" "" "HEADERS;SOURCES;DEPS;LIBS;TESTS;FUZZ;BENCH;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(A "" "" "HEADERS;SOURCES;DEPS;LIBS;TESTS;FUZZ;BENCH;TEST_DEPS;TEST_HEADERS" ${ARGN})
   if(A_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "pelikan_module(${NAME}): unknown words ${A_UNPARSED_ARGUMENTS}")
   endif()
@@ -58,8 +59,18 @@ function(pelikan_module NAME)
   list(TRANSFORM test_files APPEND .cc)
   set(files ${A_HEADERS} ${A_SOURCES} ${test_files})
   string(REPLACE ";" "," files_text "${files}")
+  string(REPLACE ";" "," test_headers_text "${A_TEST_HEADERS}")
   set_property(GLOBAL APPEND_STRING PROPERTY PELIKAN_LAYERS
-               "${NAME}|${dir}|${deps_text}|${test_deps_text}|${files_text}\n")
+               "${NAME}|${dir}|${deps_text}|${test_deps_text}|${files_text}|${test_headers_text}\n")
+  if(A_TEST_HEADERS)
+    set(test_deps ${NAME} ${A_TEST_DEPS})
+    list(TRANSFORM test_deps PREPEND pelikan_)
+    add_library(${target}_test_headers INTERFACE)
+    target_sources(${target}_test_headers INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/src
+                   FILES ${A_TEST_HEADERS})
+    target_link_libraries(${target}_test_headers INTERFACE ${test_deps} GTest::gtest)
+    set_target_properties(${target}_test_headers PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
+  endif()
 
   foreach(test ${A_TESTS})
     pelikan_executable(${NAME}_${test} SOURCES ${test}.cc DEPS ${NAME} ${A_TEST_DEPS} LIBS GTest::gtest GTest::gtest_main)
@@ -100,10 +111,10 @@ function(pelikan_server NAME)
   file(RELATIVE_PATH dir ${PROJECT_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR})
   string(REPLACE ";" "," deps_text "${A_DEPS}")
   string(REPLACE ";" "," files_text "${A_SOURCES}")
-  set_property(GLOBAL APPEND_STRING PROPERTY PELIKAN_LAYERS "pelikan-${NAME}|${dir}|${deps_text}||${files_text}\n")
+  set_property(GLOBAL APPEND_STRING PROPERTY PELIKAN_LAYERS "pelikan-${NAME}|${dir}|${deps_text}||${files_text}|\n")
 endfunction()
 
-# For the checks, one line each: layers.txt (module|folder|deps|test deps|files) and fuzz_targets.txt (target corpus).
+# For the checks, one line each: layers.txt (see scripts/checks/layers.py) and fuzz_targets.txt (target corpus).
 function(pelikan_write_layers)
   get_property(layers GLOBAL PROPERTY PELIKAN_LAYERS)
   file(WRITE ${CMAKE_BINARY_DIR}/layers.txt "${layers}")

@@ -10,10 +10,11 @@ import sizes
 GOOD = {
     'base/a.h': '#include <vector>\n',
     'net/n.h': '#include "base/a.h"\n',
-    'net/n_test.cc': '#include "net/n.h"\n#include "base/a.h"\n#include "testing/clock.h"\n',
+    'net/kit.h': '#include "testing/clock.h"\n',
+    'net/n_test.cc': '#include "net/n.h"\n#include "net/kit.h"\n#include "base/a.h"\n',
     'testing/clock.h': '#include "base/a.h"\n',
 }
-GOOD_LAYERS = 'base|base|||a.h\nnet|net|base|testing|n.h,n_test.cc\ntesting|testing|base||clock.h\n'
+GOOD_LAYERS = 'base|base|||a.h|\nnet|net|base|testing|n.h,n_test.cc|kit.h\ntesting|testing|base||clock.h|\n'
 
 
 class Tree:
@@ -51,13 +52,16 @@ class LayersTest(unittest.TestCase):
         self.expect(breaches({'base/a.h': '#include "net/n.h"\n'}), 'base/a.h', 'module net', 'does not declare')
 
     def test_tests_may_not_leap_either(self):
-        self.expect(breaches({'x/x.h': '', 'net/n_test.cc': '#include "x/x.h"\n'}, GOOD_LAYERS + 'x|x|||x.h\n'),
+        self.expect(breaches({'x/x.h': '', 'net/n_test.cc': '#include "x/x.h"\n'}, GOOD_LAYERS + 'x|x|||x.h|\n'),
                     'net/n_test.cc', 'module x')
 
     def test_testing_is_for_tests(self):
         declared = GOOD_LAYERS.replace('net|net|base|testing', 'net|net|base,testing|')
         found = breaches({'net/n.h': '#include "base/a.h"\n#include "testing/clock.h"\n'}, declared)
         self.expect([line for line in found if 'tests only' in line], 'net/n.h')
+
+    def test_a_test_header_is_for_tests(self):
+        self.expect(breaches({'net/n.h': '#include "base/a.h"\n#include "net/kit.h"\n'}), 'net/n.h', 'tests only')
 
     def test_unused_dependency(self):
         self.expect(breaches({'net/n.h': '', 'net/n_test.cc': ''}), 'net: declares base')

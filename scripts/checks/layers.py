@@ -2,10 +2,11 @@
 
     layers.py build/dev/layers.txt src
 
-layers.txt is written by CMake, one module a line: name|folder|DEPS|TEST_DEPS|files. The rules:
+layers.txt is written by CMake, one module a line: name|folder|DEPS|TEST_DEPS|files|TEST_HEADERS.
+The rules:
   - a file includes only its own module and the module's DEPS; its tests also TEST_DEPS and whatever those stand on;
   - a declared dependency is used; the declared dependencies have no cycle;
-  - `testing` is for tests only;
+  - `testing` and TEST_HEADERS are for tests only;
   - every file under src is listed by a module, so no header escapes its check and no test is left unrun.
 Prints one line for each breach; exits 1 if there is any.
 """
@@ -18,12 +19,16 @@ TEST_FILE = re.compile(r'_(test|fuzz|bench)\.cc$')
 NAMED_BY_CMAKE = {'testing/fuzz_main.cc'}  # pelikan_fuzz() adds it to each target
 
 
+def is_testing(name):
+    return name == 'testing' or name.startswith('testing_')
+
+
 class Module:
     def __init__(self, line):
-        name, folder, deps, test_deps, files = line.split('|')
+        name, folder, deps, test_deps, files, test_headers = line.split('|')
         self.name, self.folder = name, folder
-        self.deps, self.test_deps, self.files = (
-            {word for word in part.split(',') if word} for part in (deps, test_deps, files))
+        self.deps, self.test_deps, self.files, self.test_headers = (
+            {word for word in part.split(',') if word} for part in (deps, test_deps, files, test_headers))
         self.is_server = name.startswith('pelikan-')
 
 
@@ -79,9 +84,9 @@ def check_file(modules, by_folder, src, path, used):
             yield f'src/{path}: no module declares this folder'
         return
     inside = str(Path(path).relative_to(module.folder))
-    if inside not in module.files and path not in NAMED_BY_CMAKE and not (module.is_server and path.endswith('.h')):
+    if inside not in module.files | module.test_headers and path not in NAMED_BY_CMAKE and not (module.is_server and path.endswith('.h')):
         yield f'src/{path}: module {module.name} does not list this file'
-    is_test = TEST_FILE.search(path) or module.name == 'testing'
+    is_test = TEST_FILE.search(path) or is_testing(module.name) or inside in module.test_headers
     allowed = {module.name} | module.deps
     if is_test:
         allowed |= closure(modules, module.deps | module.test_deps)
@@ -93,7 +98,8 @@ def check_file(modules, by_folder, src, path, used):
         other = owner_of(by_folder, target)
         if other is None or not (src / target).is_file():
             yield f'src/{path}: "{target}" is no file of a module under src'
-        elif other.name == 'testing' and not is_test:
+        elif not is_test and (is_testing(other.name) or
+                              str(Path(target).relative_to(other.folder)) in other.test_headers):
             yield f'src/{path}: "{target}" is for tests only'
         elif other.name not in allowed:
             yield f'src/{path}: "{target}" is of module {other.name}, which {module.name} does not declare'
