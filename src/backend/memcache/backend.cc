@@ -155,6 +155,8 @@ void MemcacheBackend::count_refused(const Request& request) noexcept {
     counters.refused.add();
   };
   if (is_read(request.command)) return count(counters_.read(request.command));
+  if (request.refusal == Refusal::kBadChunk)
+    return counters_.store(request.command).commands.add();  // memory was there
   if (is_store(request.command)) return count(counters_.store(request.command));
   switch (request.command) {
     case Command::kDelete: return count(counters_.erase);

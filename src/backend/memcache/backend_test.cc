@@ -1,5 +1,5 @@
-// What the transcript cannot say: counters, stats and their framing, bounds on memory, a full heap, and random commands against a
-// model of what memcached would store.
+// What the transcript cannot say: counters, stats and their framing, bounds on memory, a full heap, and random commands
+// against a model of what memcached would store.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -79,7 +79,7 @@ TEST(Stats, FramingThatTheExporterReads) {
       if (std::string_view(sub) == " settings") continue;
       const auto colons = std::count(name.begin(), name.end(), ':');
       const std::string number = colons == 1 ? name.substr(0, name.find(':')) : name.substr(name.find(':') + 1, 1);
-      if (colons != 0) EXPECT_EQ(number, "1") << name;
+      EXPECT_TRUE(colons == 0 || number == "1") << name;
     }
   }
   const std::string user = stats(server)["rusage_user"];

@@ -1,4 +1,5 @@
-// What the memcache commands count, where it happens. Names as Pelikan's: x = commands, x_ex = refused, the rest are outcomes.
+// What the memcache commands count, where it happens. Names as Pelikan's: x = commands, x_ex = refused, the rest are
+// outcomes.
 // Owner: the backend. Threads: written by its thread, read by any.
 #pragma once
 

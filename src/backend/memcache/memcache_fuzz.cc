@@ -1,4 +1,5 @@
-// Cutting the input anywhere must not change the answer, however wrong the input is. The first two bytes say where to cut.
+// Cutting the input anywhere must not change the answer, however wrong the input is. The first two bytes say where to
+// cut.
 #include <cstddef>
 #include <string>
 #include <string_view>

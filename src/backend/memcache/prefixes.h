@@ -1,7 +1,7 @@
 // `stats detail`: commands counted per key prefix, the part before the first ':'. Off unless a client switches it on.
 // Owner:   the backend. Threads: its thread.
-// Limits:  kPrefixesMax prefixes; keys with further ones are not counted. While it is on, a new prefix allocates: it is a
-//          diagnosis, not something to leave on.
+// Limits:  kPrefixesMax prefixes; keys with further ones are not counted. While it is on, a new prefix allocates: it is
+//          a diagnosis, not something to leave on.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
-// The `stats` command: every number from the counter of the mechanism it names. A field of memcached's whose mechanism does not
-// exist here is printed as 0 where 0 is the true count, and left out otherwise. The whole store is presented as one slab class, 1.
+// The `stats` command: every number from the counter of the mechanism it names. A field of memcached's whose mechanism
+// does not exist here is printed as 0 where 0 is the true count, and left out otherwise. The whole store is presented
+// as one slab class, 1.
 // Owner:   the backend. Threads: its thread.
 // Limits:  kConnectionsMax connections listed, kDumpBytesMax of cachedump.
 #pragma once

@@ -1,11 +1,11 @@
 // The memcached text protocol: bytes to requests, responses to bytes, exactly as memcached 1.6.45 has them on the wire.
 //
-// A Protocol is the state of one session: where a multi-key read is, and how much of an unfinished line was searched already.
-// A read of many keys is one line but one Request per key, so that the caller's bound on output holds however many keys a line
-// has; the line is checked as a whole before its first key is handed out.
+// A Protocol is the state of one session: where a multi-key read is, and how much of an unfinished line was searched
+// already. A read of many keys is one line but one Request per key, so that the caller's bound on output holds however
+// many keys a line has; the line is checked as a whole before its first key is handed out.
 // Owner:    the session. Threads: the session's worker.
-// Limits:   a line has 2048 bytes, one that begins a read 64 KiB; a value has value_bytes_max. A longer line ends the session
-//           without a reply; the data of a refused store is skipped by `consumed` reaching past the bytes.
+// Limits:   a line has 2048 bytes, one that begins a read 64 KiB; a value has value_bytes_max. A longer line ends the
+//           session without a reply; the data of a refused store is skipped by `consumed` reaching past the bytes.
 // Invariant: how the bytes were cut on their way never changes an answer.
 #pragma once
 

@@ -106,7 +106,8 @@ ParseResult refuse(Request& request, Refusal refusal, std::uint64_t consumed) no
   return {ParseStatus::kDone, consumed};
 }
 
-// delete <key>, touch <key> <exptime>, incr|decr <key> <delta>. A line with too few words is answered even with noreply.
+// delete <key>, touch <key> <exptime>, incr|decr <key> <delta>. A line with too few words is answered even with
+// noreply.
 void parse_keyed(std::string_view line, Words words, Request& request) noexcept {
   request.key = words.next();
   const std::string_view argument = words.next();
@@ -115,7 +116,11 @@ void parse_keyed(std::string_view line, Words words, Request& request) noexcept 
     return;
   }
   request.noreply = has_noreply(line);
-  if (request.key.size() > kKeyBytesMax) {
+  words.next();
+  words.next();
+  if (request.command == Command::kDelete && !words.rest().empty()) {
+    request.refusal = Refusal::kUnknownCommand;  // words behind the key are ignored, but not any number of them
+  } else if (request.key.size() > kKeyBytesMax) {
     request.refusal = Refusal::kBadFormat;
   } else if (request.command == Command::kTouch) {
     const auto exptime = parse_decimal<std::int32_t>(argument);
@@ -163,7 +168,8 @@ void parse_shutdown(std::string_view line, Words words, Request& request) noexce
   if ((!mode.empty() && !request.graceful) || !words.rest().empty()) request.refusal = Refusal::kBadShutdownMode;
 }
 
-// A command nobody knows. One that looks like HTTP ends the session, so that a web page cannot make a browser talk to us.
+// A command nobody knows. One that looks like HTTP ends the session, so that a web page cannot make a browser talk to
+// us.
 bool is_http(std::string_view name, std::string_view line) noexcept {
   const std::string_view last = last_word(line);
   return last.data() != name.data() && last.starts_with("HTTP/");

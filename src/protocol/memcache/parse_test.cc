@@ -1,5 +1,5 @@
-// The parser alone: what each line becomes, what it asks to wait for, and where it gives up. Replies are tested by the transcript in
-// backend/memcache.
+// The parser alone: what each line becomes, what it asks to wait for, and where it gives up. Replies are tested by the
+// transcript in backend/memcache.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -172,7 +172,8 @@ TEST(Parse, RefusesWithAReason) {
   }
 }
 
-// Random lines of words that matter: every prefix waits or gives up, and the answer to the whole does not depend on the prefixes seen.
+// Random lines of words that matter: every prefix waits or gives up, and the answer to the whole does not depend on the
+// prefixes seen.
 TEST(Parse, AnyCutOfRandomLines) {
   const char* const words[] = {"get",   "gets",      "gat",         "set",       "cas",     "incr", "delete",
                                "touch", "flush_all", "a",           "bb",        "noreply", "0",    "1",

@@ -1,5 +1,5 @@
-// One request of the memcached text protocol, as the parser found it: a command that can be executed, or one that can only be
-// refused, with the reason. The views point into the bytes given to parse().
+// One request of the memcached text protocol, as the parser found it: a command that can be executed, or one that can
+// only be refused, with the reason. The views point into the bytes given to parse().
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// One piece of a reply. A request is answered by none (noreply), one, or many: a multi-get gives a kValue per hit and then kEnd.
-// The views need to hold only until compose() returns.
+// One piece of a reply. A request is answered by none (noreply), one, or many: a multi-get gives a kValue per hit and
+// then kEnd. The views need to hold only until compose() returns.
 #pragma once
 
 #include <cstdint>

@@ -18,6 +18,7 @@ struct MemcacheServer {
       heap_size.set(heap_bytes);
       segment_size.set(1 << 20);  // so that a value of nearly 1 MiB fits
       eviction.set(policy);
+      hash_power.set(6);  // quick to make; it grows
     }
   };
 

@@ -1,5 +1,5 @@
-// The protocol, spoken aloud: transcript.txt beside this file, whose head explains its form. Every test of the whole protocol runs
-// this one table: in memory cut at every byte, and over sockets.
+// The protocol, spoken aloud: transcript.txt beside this file, whose head explains its form. Every test of the whole
+// protocol runs this one table: in memory cut at every byte, and over sockets.
 // Failure: a line that does not follow the form is a CHECK.
 #pragma once
 
