@@ -36,7 +36,6 @@ class Index {
   Index(const Segments& segments, const KeyHash& hash, std::uint64_t initial_buckets, std::uint64_t buckets_max);
 
   [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return hash_(key); }
-  void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&buckets_[bucket_of(hash)]); }
 
   // The slot of the item with this key, expired or not; null when there is none. Slots stay where they are until
   // insert(), grow() or sweep().

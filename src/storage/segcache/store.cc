@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <new>
-#include <unordered_set>
 
 #include "base/check.h"
 
