@@ -63,8 +63,6 @@ Process::Process(const CoreOptions& options, Service& service, const Clock& cloc
       signals_(block_signals()),
       worker_ended_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       sockets_(bind_all(options)) {
-  log::info("sockets are driven by {}: {}", engine_.engine == net::Engine::kUring ? "io_uring" : "epoll",
-            engine_.reason);
   if (max_connections_ < options.server.max_connections()) {
     log::warn(
         "server.max_connections is {} instead of {}: the limit of open files allows no more (raise it with ulimit -n)",
@@ -89,6 +87,8 @@ Process::~Process() {
 }
 
 void Process::start() {
+  log::info("sockets are driven by {}: {}", engine_.engine == net::Engine::kUring ? "io_uring" : "epoll",
+            engine_.reason);
   worker_thread_ = std::jthread([this] {
     name_thread("pelikan_work");
     worker_->run();
