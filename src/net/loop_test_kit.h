@@ -85,14 +85,17 @@ inline Ends connect_ends(Transport transport) {
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0) std::abort();
     return {Fd(fds[0]), Fd(fds[1])};
   }
-  const bool is_tcp = transport == Transport::kTcp;
-  const std::string path = is_tcp ? "" : temporary_path();
-  const Listening listening = is_tcp ? listen_tcp("127.0.0.1", 0, 16) : listen_unix(path, 0600, 16);
-  const auto port = is_tcp ? std::stoi(listening.name.substr(listening.name.rfind(':') + 1)) : 0;
-  Fd theirs = is_tcp ? connect_tcp("127.0.0.1", static_cast<std::uint16_t>(port)) : connect_unix(path);
-  Fd ours(::accept4(listening.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-  if (!is_tcp) ::unlink(path.c_str());
-  return {std::move(ours), std::move(theirs)};
+  if (transport == Transport::kTcp) {
+    static const Listening shared = listen_tcp("127.0.0.1", 0, 512);
+    const int port = std::stoi(shared.name.substr(shared.name.rfind(':') + 1));
+    Fd theirs = connect_tcp("127.0.0.1", static_cast<std::uint16_t>(port));
+    return {Fd(::accept4(shared.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)), std::move(theirs)};
+  }
+  const std::string path = temporary_path();
+  const Fd listening = listen_unix(path, 0600, 16).fd;
+  Fd theirs = connect_unix(path);
+  ::unlink(path.c_str());
+  return {Fd(::accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)), std::move(theirs)};
 }
 
 // So that most sends stop half-way.

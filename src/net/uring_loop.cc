@@ -110,8 +110,8 @@ void UringLoop::wait(int timeout_ms) {
   if (!std::exchange(enabled_, true)) ring_.enable();
   const bool sends_in_doubt = !unnoticed_.empty();
   submit_wanted();
-  const bool busy =
-      sends_in_doubt || !closes_.empty() || !queued_.empty() || !starved_.empty() || ring_.completions() > 0;
+  const bool refused = !queued_.empty() || !starved_.empty() || ports_changed_ || !wakeup_armed_;
+  const bool busy = refused || sends_in_doubt || !closes_.empty() || ring_.completions() > 0;
   int timeout = busy ? 0 : timeout_ms;
   if (timeout != 0 && !wakeup_.begin_sleep()) timeout = 0;
   ring_.wait(timeout);
