@@ -1,13 +1,13 @@
 // The admin port: one thread, one address, two dialects told apart by the first bytes of a connection.
 //
 //   text   stats · stats segments · version · flush_all · quit
-//   HTTP   GET or HEAD of / · /metrics · /vars.json · /healthz · /readyz (503 until set_ready(true), and while draining)
+//   HTTP   GET or HEAD of / · /metrics · /vars.json · /healthz · /readyz (503 unless set_ready(true) was said)
 //
-// It reads published counters and takes no lock that a worker takes; what only a worker can do is asked for through Hooks.
+// It reads published counters and takes no lock that a worker takes; what only a worker can do is asked through Hooks.
 // Owner:   main. Threads: its own, "admin"; the functions here may be called from any one thread at a time.
-// Limits:  kMaxSessions connections; a line of 1 KiB, an HTTP header of 8 KiB, no body; admin.idle_timeout for each request and
-//          each reply. A client over a limit is told so and closed; nobody else notices.
-// Failure: the constructor throws one line (address in use, bad host); after that, what goes wrong is logged and counted.
+// Limits:  kMaxSessions connections; a line of 1 KiB, an HTTP header of 8 KiB, no body; admin.idle_timeout for each
+//          request and each reply. A client over a limit is told so and closed; nobody else notices.
+// Failure: the constructor throws one line (address in use, bad host); later trouble is logged and counted.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +19,7 @@
 
 #include "config/config.h"
 #include "metrics/exposition.h"
+#include "metrics/metrics.h"
 
 namespace pelikan::admin {
 
@@ -32,8 +33,8 @@ struct AdminOptions : config::Section {
   config::Option<bool> use_tls{this, "use_tls", false, "TLS on the admin port; not offered, so it must be false"};
 };
 
-// How the admin port reaches the rest of the process. An answer may come from any thread, at once or later, or never: the client
-// is then told so after admin.idle_timeout. The functions are called on the admin thread and must not wait.
+// How the admin port reaches the rest of the process. An answer may come from any thread, at once or later, or never:
+// the client is then told so after admin.idle_timeout. The functions are called on the admin thread and must not wait.
 struct Hooks {
   std::string version;
   std::vector<metrics::Fact> facts;  // shown by stats, /vars.json and /metrics: I/O engine and why, ...
@@ -41,6 +42,15 @@ struct Hooks {
   std::function<void(std::function<void()> done)> flush_all;
   // Empty: the answer is ERROR. The report is STAT lines without END.
   std::function<void(std::function<void(std::string report)> answer)> segments;
+};
+
+struct AdminMetrics : metrics::Group {
+  metrics::Counter session_accept{this, "admin_session_accept", "admin connections accepted"};
+  metrics::Counter session_reject{this, "admin_session_reject", "admin connections closed at once: too many"};
+  metrics::Gauge session_curr{this, "admin_session_curr", "open admin connections"};
+  metrics::Counter request_parse{this, "admin_request_parse", "admin requests understood"};
+  metrics::Counter response_compose{this, "admin_response_compose", "admin replies written"};
+  metrics::Counter event_error{this, "admin_event_error", "admin connections ended by an error or a timeout"};
 };
 
 class AdminServer {

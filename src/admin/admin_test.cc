@@ -1,5 +1,5 @@
-// The admin port over real sockets: a table of (bytes sent, reply), limits, slow and rude clients, answers from other threads.
-// Every test has its own server on a free port; nothing sleeps: a test waits for bytes or for the end of a connection.
+// The admin port over real sockets: a table of (bytes sent, reply), limits, slow and rude clients, answers from other
+// threads. Every test has its own server on a free port. Nothing sleeps: a test waits for bytes or for an end.
 #include "admin/admin.h"
 
 #include <arpa/inet.h>

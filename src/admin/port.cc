@@ -26,6 +26,7 @@ using boost::system::error_code;
 
 constexpr auto kTickInterval = std::chrono::seconds(10);  // six of these are the window of the percentiles
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);
+constexpr const char* kTooLate = "SERVER_ERROR not done in time\r\n";
 constexpr std::size_t kMaxDiscardedBytes = 64 * 1024;
 
 constexpr auto kValues = asio::as_tuple(asio::use_awaitable);  // errors as values, not as exceptions
@@ -167,15 +168,16 @@ AdminServer::Port::Task<std::string> AdminServer::Port::answer(Session& session,
     case protocol::Command::kVersion: co_return fmt::format("VERSION {}\r\n", hooks_.version);
     case protocol::Command::kStatsSegments: {
       if (!hooks_.segments) break;
-      std::string report = co_await ask(session, hooks_.segments);
-      co_return report.starts_with("SERVER_ERROR") ? report : report + "END\r\n";
+      const std::optional<std::string> report = co_await ask(session, hooks_.segments);
+      co_return report ? *report + "END\r\n" : std::string(kTooLate);
     }
     case protocol::Command::kFlushAll: {
       if (!hooks_.flush_all) break;
       Ask question = [this](const std::function<void(std::string)>& reply) {
         hooks_.flush_all([reply] { reply("OK\r\n"); });
       };
-      co_return co_await ask(session, std::move(question));
+      const std::optional<std::string> reply = co_await ask(session, std::move(question));
+      co_return reply.value_or(kTooLate);
     }
     case protocol::Command::kQuit:
     case protocol::Command::kUnknown: break;
@@ -183,7 +185,7 @@ AdminServer::Port::Task<std::string> AdminServer::Port::answer(Session& session,
   co_return "ERROR\r\n";
 }
 
-AdminServer::Port::Task<std::string> AdminServer::Port::ask(Session& session, Ask question) {
+AdminServer::Port::Task<std::optional<std::string>> AdminServer::Port::ask(Session& session, Ask question) {
   struct Waiting {
     std::optional<std::string> answer;
     asio::steady_timer* timer;  // null once nobody waits
@@ -199,9 +201,8 @@ AdminServer::Port::Task<std::string> AdminServer::Port::ask(Session& session, As
   });
   co_await session.wait.async_wait(kValues);
   waiting->timer = nullptr;
-  if (waiting->answer) co_return *waiting->answer;
-  metrics_.event_error.add();
-  co_return "SERVER_ERROR not done in time\r\n";
+  if (!waiting->answer) metrics_.event_error.add();
+  co_return waiting->answer;
 }
 
 AdminServer::Port::Task<bool> AdminServer::Port::fill(Session& session) {

@@ -1,9 +1,9 @@
-// The admin port from within: one io_context, run by one thread; every session is a coroutine on it. Boost stays behind this.
+// The admin port from within: one io_context, run by one thread; every session is a coroutine on it. Boost ends here.
 //
 //   accept ──▶ detect ──▶ text: line, reply, line, reply ...      a timeout, a limit or an error ends the session,
 //                    └──▶ HTTP: header, page, header, page ...    never the port
 //
-// Owner: AdminServer. Threads: the constructor, name() and request_stop() on the owner's thread, run() on the admin thread.
+// Owner: AdminServer. Threads: construction, name() and request_stop() on the owner's; the rest on the admin thread.
 #pragma once
 
 #include <atomic>
@@ -16,13 +16,13 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 
 #include "admin/admin.h"
 #include "metrics/exposition.h"
-#include "metrics/metrics.h"
 #include "metrics/process.h"
 #include "protocol/admin/admin.h"
 
@@ -38,14 +38,6 @@ class AdminServer::Port {
   void request_stop();  // any thread
 
  private:
-  struct AdminMetrics : metrics::Group {
-    metrics::Counter session_accept{this, "admin_session_accept", "admin connections accepted"};
-    metrics::Counter session_reject{this, "admin_session_reject", "admin connections closed at once: too many"};
-    metrics::Gauge session_curr{this, "admin_session_curr", "open admin connections"};
-    metrics::Counter request_parse{this, "admin_request_parse", "admin requests understood"};
-    metrics::Counter response_compose{this, "admin_response_compose", "admin replies written"};
-    metrics::Counter event_error{this, "admin_event_error", "admin connections ended by an error or a timeout"};
-  };
   struct Session;
   template <class T = void>
   using Task = boost::asio::awaitable<T>;
@@ -58,7 +50,8 @@ class AdminServer::Port {
   Task<> serve_text(Session& session);
   Task<> serve_http(Session& session);
   Task<std::string> answer(Session& session, protocol::admin::Command command);
-  Task<std::string> ask(Session& session, Ask question);
+  // Nothing when the answer did not come in time.
+  Task<std::optional<std::string>> ask(Session& session, Ask question);
   // Reads a little more. False: the client is gone, too slow, or the port is stopping.
   Task<bool> fill(Session& session);
   Task<bool> send(Session& session, std::string_view text);

@@ -3,15 +3,16 @@
 //   struct WorkerOptions : config::Section {
 //     WorkerOptions() : Section("worker") {}
 //     config::Option<std::uint64_t> threads{this, "threads", 1, "number of worker threads", config::Range{1, 256}};
-//     config::Option<std::string> eviction{this, "eviction", "merge", "what leaves first", config::OneOf{"none", "merge"}};
+//     config::Option<std::string> balance{this, "balance", "even", "who serves", config::OneOf{"even", "least"}};
 //     config::Ignored nevent{this, "nevent", "the event loop sizes itself"};
 //   };
 //   WorkerOptions worker;
 //   config::Config config{server, worker};     // loading, --set, --print-config and --help walk these
 //   ... worker.threads() ...
 //
-// T is bool, std::uint64_t, std::int64_t, double, std::string, config::Size, config::Duration or config::List. Two sections may
-// share a name (the parts of one table that belong to different modules); an option wins over an Ignored of the same name.
+// T is bool, std::uint64_t, std::int64_t, double, std::string, config::Size, config::Duration or config::List.
+// Two sections may share a name (the parts of one table that belong to different modules); an option wins over an
+// Ignored of the same name.
 // Owner:   main. Threads: written before any thread starts, read by all after.
 // Limits:  files of at most 1 MiB.
 // Failure: Error, one line, thrown while starting; a key declared twice or a default out of range is a CHECK.
@@ -19,8 +20,6 @@
 
 #include <concepts>
 #include <cstddef>
-#include <expected>
-#include <functional>
 #include <initializer_list>
 #include <optional>
 #include <stdexcept>

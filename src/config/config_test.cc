@@ -1,4 +1,4 @@
-// Settings: tables of (text in, value out) and (text in, the whole message out), files of Pelikan, printing and loading again.
+// Settings: tables of (text in, value out) and (text in, the whole message out), Pelikan's files, print and load again.
 #include "config/config.h"
 
 #include <gtest/gtest.h>

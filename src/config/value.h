@@ -1,6 +1,6 @@
 // The types a setting can have, and how each is read from a file or a command line and written back.
-// A value that comes as text ("12321", "64MB", "true") is accepted wherever the text reads as the type: Pelikan's own files write
-// ports that way, and --set has nothing but text.
+// A value that comes as text ("12321", "64MB", "true") is accepted wherever the text reads as the type: Pelikan's own
+// files write ports that way, and --set has nothing but text.
 #pragma once
 
 #include <chrono>

@@ -1,7 +1,7 @@
 // The three ways a snapshot is shown: Prometheus text for /metrics, flat JSON for /vars.json, STAT lines for `stats`.
 //
-// Prometheus histograms are cumulative since the start, as Prometheus wants them. Percentiles (stats, JSON) are those of a sliding
-// window, so that they follow what the server does now; a histogram that stood still for a whole window shows 0.
+// Prometheus histograms are cumulative since the start, as Prometheus wants them. Percentiles (stats, JSON) are those
+// of a sliding window, so that they follow what the server does now; one that stood still all that time shows 0.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,7 @@ class Window {
   explicit Window(std::size_t slices = 6) : slices_(slices) {}
   // Called at a steady pace. The window covers the last `slices` calls.
   void advance(const Snapshot& now);
-  // What was recorded since the window began. REQUIRES: `sample` is a histogram of a snapshot newer than the last advance().
+  // What was recorded since the window began. REQUIRES: `sample` is of a snapshot newer than the last advance().
   [[nodiscard]] HistogramCounts recent(const Sample& sample) const;
 
  private:

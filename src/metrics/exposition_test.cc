@@ -1,4 +1,4 @@
-// What is shown, to the byte for small cases, and percentiles that move. promtool's opinion is asked by the admin server's tests.
+// What is shown, to the byte for small cases; percentiles that move. promtool is asked by the admin port's tests.
 #include "metrics/exposition.h"
 
 #include <gtest/gtest.h>

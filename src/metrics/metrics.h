@@ -8,11 +8,11 @@
 //
 // Declaring registers: /metrics, `stats` and --list-metrics all walk the one process-wide registry, which sums metrics
 // of the same name over all groups. When a group goes away its counters and histograms stay in the totals, so that
-// these never go back; its gauges leave. Owner:   each thread owns its group. Threads: one writer per group (load, add,
-// store: no lock prefix); any thread may read.
-//          The registry's mutex is taken when a metric is made, when it is destroyed and by snapshot(), never by add().
+// these never go back; its gauges leave.
+// Owner:   each thread owns its group. Threads: one writer per group (load, add, store: no lock prefix); any may read.
+//          The registry's mutex is taken when a metric is made or destroyed and by snapshot(), never by add().
 // Failure: one name declared with two kinds, units or help texts, twice in a group, or badly spelt, is a CHECK at
-// construction.
+//          construction.
 #pragma once
 
 #include <array>

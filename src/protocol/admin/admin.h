@@ -21,8 +21,8 @@ struct Request {
 
 enum class Dialect : std::uint8_t { kUndecided, kText, kHttp };
 
-// What the first bytes of a connection say: HTTP begins with a method in capitals, text commands are in small letters. At most
-// eight bytes are needed to decide.
+// What the first bytes of a connection say: HTTP begins with a method in capitals, text commands are in small letters.
+// At most eight bytes are needed to decide.
 [[nodiscard]] Dialect detect(std::string_view bytes) noexcept;
 
 }  // namespace pelikan::protocol::admin
