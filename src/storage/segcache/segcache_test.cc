@@ -141,6 +141,35 @@ TEST(Store, AppendsToAnItemWhileEverythingElseIsEvicted) {
   }
 }
 
+// The same with eviction falling on each possible moment: a merge moves the item and hands its old segment out to be written.
+TEST(Store, PrependsWhileAMergeMovesTheItem) {
+  std::string old_value;
+  for (int i = 0; i < 1000; ++i) old_value += static_cast<char>('a' + i % 23);
+  const std::string head(2500, 'z');
+  int appended_while_evicting = 0;
+  for (std::uint64_t fillers = 0; fillers < 200; ++fillers) {
+    SegCache cache(Options("merge", 32 * kKb, 4 * kKb), KeyHash(1), at(100));
+    ASSERT_EQ(set(cache, "k", old_value), Status::kStored);
+    for (std::uint64_t i = 0; i < fillers; ++i)
+      ASSERT_EQ(set(cache, number(i), std::string(300, 'f')), Status::kStored);
+    const std::uint64_t evicted = cache.stats().evicted_items;
+    bool found = false;
+    const auto result = cache.write("k", [&](const Item* current) {
+      found = current != nullptr;
+      if (!found) return Verdict::keep();
+      Verdict verdict = Verdict::store(head, 0, 0);
+      verdict.back = current->value;
+      return verdict;
+    });
+    if (!found) continue;
+    ASSERT_EQ(result.status, Status::kStored);
+    ASSERT_EQ(cache.get("k")->value, head + old_value) << fillers;
+    appended_while_evicting += cache.stats().evicted_items > evicted;
+    cache.check_invariants();
+  }
+  EXPECT_GT(appended_while_evicting, 0);
+}
+
 TEST(Expiry, MemoryComesBackWithoutAnyRequest) {
   SegCache cache(Options("none", kMb, 8 * kKb), KeyHash(1), at(1));
   const std::string value(100, 'v');
