@@ -1,7 +1,7 @@
 // Many streams, small limits and random order: what single rules do not show.
-// RandomLife runs any mixture of calls and peer actions against a model that knows, for each connection, what was written on both
-// sides; data must be a prefix of it at all times, and all of it when nobody broke off. PELIKAN_TEST_SEED and
-// PELIKAN_TEST_ITERATIONS repeat and lengthen a run.
+// RandomLife runs any mixture of calls and peer actions against a model that knows, for each connection, what was
+// written on both sides; data must be a prefix of it at all times, and all of it when nobody broke off.
+// PELIKAN_TEST_SEED and PELIKAN_TEST_ITERATIONS repeat and lengthen a run.
 #include <algorithm>
 #include <array>
 
@@ -23,7 +23,8 @@ class LoopRandomTest : public ::testing::TestWithParam<Setup> {
 
 INSTANTIATE_TEST_SUITE_P(All, LoopRandomTest, ::testing::ValuesIn(setups()), label);
 
-// Answers every byte it got, as a session does: one buffer under way, the next one collecting, paused while that is long.
+// Answers every byte it got, as a session does: one buffer under way, the next one collecting; paused while that is
+// long.
 class Echo : public Recorder {
  public:
   explicit Echo(Loop& owner, std::uint32_t seed) : Recorder(owner), random_(seed) {

@@ -30,8 +30,8 @@ inline constexpr bool kThreadSanitizer = __has_feature(thread_sanitizer);
 inline constexpr bool kThreadSanitizer = false;
 #endif
 
-// ThreadSanitizer does not see what the kernel writes for io_uring, so it runs over epoll only. Anywhere else io_uring must work:
-// its tests fail where it is forbidden, unless PELIKAN_NO_IO_URING=1 says that this is known.
+// ThreadSanitizer does not see what the kernel writes for io_uring, so it runs over epoll only. Anywhere else io_uring
+// must work: its tests fail where it is forbidden, unless PELIKAN_NO_IO_URING=1 says that this is known.
 inline bool expect_uring() {
   const char* no_uring = std::getenv("PELIKAN_NO_IO_URING");
   return no_uring == nullptr || std::string_view(no_uring) != "1";
@@ -195,7 +195,8 @@ inline void turn(Loop& loop, int timeout_ms = 0) {
   loop.dispatch();
 }
 
-// Turns until `done`; a test that would hang fails after a generous time instead. `between` is the peers' part of each turn.
+// Turns until `done`; a test that would hang fails after a generous time instead. `between` is the peers' part of each
+// turn.
 inline bool run_until(Loop& loop, const std::function<bool()>& done, const std::function<void()>& between = {}) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (!done()) {

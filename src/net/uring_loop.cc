@@ -13,7 +13,7 @@
 namespace pelikan::net {
 namespace {
 
-// What a completion belongs to: an address (of a Stream, a Port, or nothing) with the operation in its three lowest bits.
+// What a completion belongs to: an address (of a Stream, a Port, or nothing), the operation in its three lowest bits.
 enum class Operation : std::uint64_t { kReceive, kReceiveCancel, kSend, kSendCancel, kAccept, kAcceptCancel, kWakeup };
 constexpr std::uint64_t kOperationMask = 7;
 constexpr std::size_t kBatch = 128;
@@ -137,7 +137,7 @@ std::size_t UringLoop::dispatch() {
   return received_;
 }
 
-// --- submission -------------------------------------------------------------------------------------------------------
+// --- submission -----------------------------------------------------------------------------------------------------
 
 void UringLoop::submit_wanted() {
   if (!arrange_wakeup() || !arrange_ports()) return;
@@ -254,7 +254,7 @@ bool UringLoop::cancel_send(Stream& stream) {
   return true;
 }
 
-// --- completion -------------------------------------------------------------------------------------------------------
+// --- completion -----------------------------------------------------------------------------------------------------
 
 void UringLoop::handle(const io_uring_cqe& completion) {
   switch (operation_of(completion)) {
