@@ -1,6 +1,7 @@
 // One client's session with the memcache backend, in memory: does with serve() what a real session does with it.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
