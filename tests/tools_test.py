@@ -1,4 +1,4 @@
-"""The two tools as scripts use them: exit codes, JSON keys, and what they do with targets and traces that are not there.
+"""The two tools as scripts use them: exit codes, JSON keys, and targets and traces that are not there.
 
 The environment names the binaries: PELIKAN_BENCH, PELIKAN_REPLAY. pelikan-bench is pointed at memcached on a unix
 socket, which needs no port and says when it listens.
@@ -15,8 +15,8 @@ TIMEOUT_S = 120
 
 
 def run(binary, *arguments, stdin=None):
-    return subprocess.run([binary, *map(str, arguments)], input=stdin, capture_output=True, text=True, timeout=TIMEOUT_S,
-                          check=False)
+    command = [binary, *map(str, arguments)]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
 
 
 class Memcached:
@@ -24,8 +24,8 @@ class Memcached:
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / 'socket'
         user = ['-u', 'root'] if os.geteuid() == 0 else []
-        self.process = subprocess.Popen(['memcached', '-vv', '-t', '1', '-s', self.path, *user],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        command = ['memcached', '-vv', '-t', '1', '-s', self.path, *user]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             if 'server listening' in line:
                 break
