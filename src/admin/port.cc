@@ -51,14 +51,14 @@ AdminServer::Port::Port(const AdminOptions& options, Hooks hooks)
   if (options.use_tls())
     throw std::runtime_error("admin.use_tls: TLS is not offered on the admin port; set it to false");
   const asio::ip::tcp::endpoint endpoint = resolve(*context_, options.host(), options.port());
-  error_code error;
-  acceptor_.open(endpoint.protocol(), error);
-  if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
-  if (!error) acceptor_.bind(endpoint, error);
-  if (!error) acceptor_.listen(static_cast<int>(kMaxSessions), error);
-  if (error) {
-    throw std::runtime_error(
-        fmt::format("cannot listen on admin {} ({}); see admin.host and admin.port", spelt(endpoint), error.message()));
+  try {
+    acceptor_.open(endpoint.protocol());
+    acceptor_.set_option(asio::socket_base::reuse_address(true));
+    acceptor_.bind(endpoint);
+    acceptor_.listen(static_cast<int>(kMaxSessions));
+  } catch (const boost::system::system_error& failure) {
+    throw std::runtime_error(fmt::format("cannot listen on admin {} ({}); see admin.host and admin.port",
+                                         spelt(endpoint), failure.code().message()));
   }
   name_ = spelt(acceptor_.local_endpoint());
 }
@@ -85,8 +85,9 @@ void AdminServer::Port::run() {
 void AdminServer::Port::request_stop() {
   asio::post(*context_, [this] {
     stopping_ = true;
-    error_code ignored;
-    acceptor_.close(ignored);
+    error_code error;
+    error = acceptor_.close(error);
+    if (error) log::warn("admin: closing the port: {}", error.message());
     ticker_.cancel();
     for (Session* session : sessions_) {
       session->stream.close();
@@ -223,7 +224,7 @@ AdminServer::Port::Task<bool> AdminServer::Port::send(Session& session, std::str
 
 AdminServer::Port::Task<> AdminServer::Port::part(Session& session) {
   error_code error;
-  session.stream.socket().shutdown(asio::socket_base::shutdown_send, error);
+  error = session.stream.socket().shutdown(asio::socket_base::shutdown_send, error);
   session.stream.expires_after(timeout_);
   std::array<char, Session::kReadBytes> discarded{};
   for (std::size_t total = 0; !error && total < kMaxDiscardedBytes;) {
