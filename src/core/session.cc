@@ -101,7 +101,8 @@ void Session::send_output() {
   worker_.metrics().session_send_byte.add(output_.size());
   sending_bytes_ = output_.capacity();
   sending_ = true;
-  worker_.loop().send(*this, std::move(output_));
+  const bool all_said = state_ == State::kOpen && !waiting_ && !draining_;
+  worker_.loop().send(*this, std::move(output_), all_said ? net::SentNotice::kLater : net::SentNotice::kSoon);
 }
 
 void Session::on_sent() {
