@@ -86,8 +86,8 @@ class Exporter(ServerTest):
             fields = line.split(' ')
             self.assertIn(len(fields), (3, 4), line)
         names = {line.split(' ')[1]: line.split(' ')[2] for line in settings}
-        for name in ('maxbytes', 'maxconns', 'tcpport', 'verbosity', 'evictions', 'num_threads', 'item_size_max',
-                     'cas_enabled', 'lru_crawler'):
+        for name in ('maxbytes', 'maxconns', 'tcpport', 'verbosity', 'num_threads', 'item_size_max', 'cas_enabled',
+                     'lru_crawler'):
             self.assertIn(name, names)
         self.assertTrue(names['maxconns'].isdigit())
 

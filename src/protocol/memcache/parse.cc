@@ -92,7 +92,7 @@ bool has_noreply(std::string_view line) noexcept { return last_word(line) == "no
 
 bool begins_read(std::string_view line) noexcept {
   const std::size_t blanks = line.find_first_not_of(' ');
-  if (blanks == std::string_view::npos || blanks > kLeadingBlanksMax) return false;
+  if (blanks > kLeadingBlanksMax) return false;  // npos, too: nothing but blanks
   line.remove_prefix(blanks);
   return line.starts_with("get ") || line.starts_with("gets ") || line.starts_with("gat ") || line.starts_with("gats ");
 }

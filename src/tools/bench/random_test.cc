@@ -44,7 +44,7 @@ TEST(Random, BelowIsEven) {
   Random random(3);
   std::vector<int> drawn(10);
   for (int i = 0; i < kDraws; ++i) ++drawn.at(random.below(10));
-  for (const int n : drawn) EXPECT_NEAR(n, kDraws / 10, 800);
+  for (const int n : drawn) EXPECT_NEAR(n, kDraws / 10.0, 800);
 }
 
 TEST(Workload, KeysAndValues) {
