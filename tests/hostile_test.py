@@ -2,8 +2,8 @@
 
     hostile_test.py PATH_TO_pelikan-segcache
 
-Each abuse is run several times on both engines, over TCP and the unix socket. A canary connection, open all the time, must get its
-answers after every one of them, and the server's memory must end where it began.
+Each abuse is run several times on both engines, over TCP and the unix socket. A canary connection, open all the time,
+must get its answers after every one of them, and the server's memory must end where it began.
 """
 import os
 import random

@@ -24,7 +24,8 @@ def main():
 
     failed = False
     for engine in ('epoll', 'io_uring'):
-        settings = [f'net.engine={engine}', f'server.max_connections={count + 100}'] + ([] if ping else ['seg.heap_size=64MB'])
+        settings = [f'net.engine={engine}', f'server.max_connections={count + 100}']
+        settings += [] if ping else ['seg.heap_size=64MB']
         with Server(binary, settings) as server:
             def open_one():
                 client = socket.create_connection(server.address, timeout=20)

@@ -35,8 +35,8 @@ def receive_all(client):
 
 def refused(binary, arguments, *words):
     """The server must not start: exit 78, one line on stderr that has all the words."""
-    done = subprocess.run([binary, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE,
-                          check=False)
+    done = subprocess.run([binary, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=PATIENCE, check=False)
     lines = done.stderr.strip().splitlines()
     assert done.returncode == 78, f'{arguments}: exit {done.returncode}, {done.stderr}'
     assert len(lines) == 1, f'{arguments}: {done.stderr}'
@@ -66,18 +66,19 @@ def test_port_in_use():
 def test_drain_answers_what_arrived():
     for engine in ('epoll', 'io_uring'):
         server = Server(PING, [f'net.engine={engine}'])
-        with server:
-            clients = [connect(server) for _ in range(20)]
-            for client in clients:
-                client.sendall(b'PING\r\n')
-                assert client.recv(6) == b'PONG\r\n'
-            for client in clients:
-                client.sendall(b'PING\r\n' * 1000)
-            signal_to(server)
-            for client in clients:
-                replies = receive_all(client)
-                assert replies == b'PONG\r\n' * 1000, len(replies)
-                client.close()
+        server.__enter__()
+        clients = [connect(server) for _ in range(20)]
+        for client in clients:
+            client.sendall(b'PING\r\n')
+            assert client.recv(6) == b'PONG\r\n'
+        for client in clients:
+            client.sendall(b'PING\r\n' * 1000)
+        signal_to(server)
+        for client in clients:
+            replies = receive_all(client)
+            assert replies == b'PONG\r\n' * 1000, len(replies)
+            client.close()
+        assert server.wait() == 0
 
 
 def deaf_client(server):

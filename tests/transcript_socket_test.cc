@@ -1,8 +1,8 @@
-// The protocol's transcript against a whole server in this process: listener, worker, backend and storage, on both engines, over TCP
-// and the unix socket; whole, and cut at every byte with the worker given time to see the first part alone.
+// The protocol's transcript against a whole server in this process: listener, worker, backend and storage, on both engines, over
+// TCP and the unix socket; whole, and cut at every byte with the worker given time to see the first part alone.
 //
-// The server's clock is the test's. A reply is read until it is what the transcript expects; a case ends with a half-close, after
-// which nothing more may come. The limit of patience is only ever reached by a failure.
+// The server's clock is the test's. A reply is read until it is what the transcript expects; a case ends with a half-close,
+// after which nothing more may come. The limit of patience is only ever reached by a failure.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -124,7 +124,8 @@ class TranscriptOverSockets : public ::testing::TestWithParam<Setup> {
       } else if (!step.expect.empty()) {
         while (!testing::matches(step.expect, reply, token) && receive_some(client, reply)) continue;
       }
-      if (!testing::matches(step.expect, reply, token)) return "step " + std::to_string(i) + " replied: " + reply.substr(0, 300);
+      if (!testing::matches(step.expect, reply, token))
+        return "step " + std::to_string(i) + " replied: " + reply.substr(0, 300);
       if (step.closes) return std::nullopt;
     }
     ::shutdown(client.get(), SHUT_WR);
