@@ -27,6 +27,7 @@ class Server:
         self.settings = ('server.port=0', 'admin.port=0', *settings)
         self.environment = {**os.environ, **(environment or {})}
         self.port = self.admin_port = None
+        self.told_to_end = False
         self.lines, self.ended, self.changed = [], False, threading.Condition()
 
     def command(self):
@@ -69,6 +70,10 @@ class Server:
             if not self.changed.wait_for(lambda: any(text in line for line in self.lines), STOP_TIMEOUT_S):
                 raise AssertionError(f'{self.binary} did not write {text!r}:\n{"".join(self.lines)}')
 
+    def signal(self, number):
+        self.told_to_end = self.told_to_end or number in (signal.SIGTERM, signal.SIGINT)
+        self.process.send_signal(number)
+
     def wait(self):
         """The exit code of a server that was told to end; it is killed when it does not."""
         try:
@@ -81,10 +86,13 @@ class Server:
         self.process.stdout.close()
         return code
 
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
+    def __exit__(self, failure=None, *_):
+        if not self.told_to_end:  # a second SIGTERM would end it at once
+            self.signal(signal.SIGTERM)
         code = self.wait()
-        if code != 0 or SANITIZER.search(self.output()):
+        if failure:  # that is what went wrong first; let it be seen
+            print(f'--- {self.binary} ended with {code}, and wrote\n{self.output()}')
+        elif code != 0 or SANITIZER.search(self.output()):
             raise AssertionError(f'{self.binary} ended with {code}:\n{self.output()}')
 
     @property

@@ -23,7 +23,7 @@ def connect(server):
 
 
 def signal_to(server, number=signal.SIGTERM):
-    os.kill(server.pid, number)
+    server.signal(number)
 
 
 def receive_all(client):

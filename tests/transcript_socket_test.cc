@@ -1,8 +1,9 @@
-// The protocol's transcript against a whole server in this process: listener, worker, backend and storage, on both engines, over
-// TCP and the unix socket; whole, and cut at every byte with the worker given time to see the first part alone.
+// The protocol's transcript against a whole server in this process: listener, worker, backend and storage, on both
+// engines, over TCP and the unix socket; whole, and cut at every byte with the worker given time to see the first part
+// alone.
 //
-// The server's clock is the test's. A reply is read until it is what the transcript expects; a case ends with a half-close,
-// after which nothing more may come. The limit of patience is only ever reached by a failure.
+// The server's clock is the test's. A reply is read until it is what the transcript expects; a case ends with a
+// half-close, after which nothing more may come. The limit of patience is only ever reached by a failure.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>

@@ -84,7 +84,8 @@ def check_file(modules, by_folder, src, path, used):
             yield f'src/{path}: no module declares this folder'
         return
     inside = str(Path(path).relative_to(module.folder))
-    if inside not in module.files | module.test_headers and path not in NAMED_BY_CMAKE and not (module.is_server and path.endswith('.h')):
+    known = module.files | module.test_headers
+    if inside not in known and path not in NAMED_BY_CMAKE and not (module.is_server and path.endswith('.h')):
         yield f'src/{path}: module {module.name} does not list this file'
     is_test = TEST_FILE.search(path) or is_testing(module.name) or inside in module.test_headers
     allowed = {module.name} | module.deps

@@ -13,7 +13,8 @@ std::uint64_t read_ns(clockid_t id) noexcept {
 
 }  // namespace
 
-SystemClock::SystemClock() noexcept : start_ns_(read_ns(CLOCK_BOOTTIME)) {}
+// The seconds begin with the wall clock's, so that a deadline given as a Unix time falls on a whole second here too.
+SystemClock::SystemClock() noexcept : start_ns_(read_ns(CLOCK_BOOTTIME) - read_ns(CLOCK_REALTIME) % kNanosPerSecond) {}
 
 Time SystemClock::now() const noexcept {
   const std::uint64_t ns = read_ns(CLOCK_BOOTTIME);
@@ -22,7 +23,7 @@ Time SystemClock::now() const noexcept {
   const std::uint64_t rounded_up = (since_start + kNanosPerSecond - 1) / kNanosPerSecond;
   return {.floor_sec = static_cast<std::uint32_t>(kStartSec + whole),
           .ceil_sec = static_cast<std::uint32_t>(kStartSec + rounded_up),
-          .unix_sec = static_cast<std::int64_t>(read_ns(CLOCK_REALTIME_COARSE) / kNanosPerSecond),
+          .unix_sec = static_cast<std::int64_t>(read_ns(CLOCK_REALTIME) / kNanosPerSecond),
           .mono_ns = ns};
 }
 

@@ -76,8 +76,8 @@ Process::Process(const CoreOptions& options, Service& service, const Clock& cloc
   settings.idle_timeout_sec = static_cast<std::uint32_t>((options.server.idle_timeout().count() + 999) / 1000);
   settings.wait_ms = static_cast<int>(options.worker.timeout());
   worker_ = std::make_unique<Worker>(settings, service, clock);
-  listener_ =
-      std::make_unique<Listener>(settings.loop, sockets_, max_connections_, std::string(service.refusal()), *worker_, clock);
+  listener_ = std::make_unique<Listener>(settings.loop, sockets_, max_connections_, std::string(service.refusal()),
+                                         *worker_, clock);
 }
 
 Process::~Process() {

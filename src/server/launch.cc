@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "metrics/metrics.h"
+#include "metrics/process.h"
 
 namespace pelikan::server {
 namespace {
@@ -49,6 +50,8 @@ std::string list_metrics(const MakeApplication& make, const Surroundings& surrou
   const Application application = make(surroundings);
   const core::WorkerMetrics worker;
   const core::ListenerMetrics listener;
+  const admin::AdminMetrics admin;
+  const metrics::ProcessCollector process;
   return metrics::list();
 }
 

@@ -24,10 +24,11 @@ constexpr std::uint64_t kMemlimitMegabytesMin = 8;
 constexpr std::uint64_t kMemlimitMegabytesMax = 1'000'000'000;
 
 // A client's exptime as a second of the monotonic clock.
-std::uint32_t deadline_of(std::int32_t exptime, const Time& now) noexcept {
+std::uint32_t deadline_of(std::int32_t exptime, const Time& now, TimeType type) noexcept {
   if (exptime == 0) return kNever;
   if (exptime < 0) return kPast;
-  if (exptime <= kRelativeSecMax) return now.ceil_sec + static_cast<std::uint32_t>(exptime);
+  const bool relative = type == TimeType::kDelta || (type == TimeType::kMemcache && exptime <= kRelativeSecMax);
+  if (relative) return now.ceil_sec + static_cast<std::uint32_t>(exptime);
   const std::int64_t left_sec = exptime - now.unix_sec;
   return left_sec <= 0 ? kPast : now.ceil_sec + static_cast<std::uint32_t>(left_sec);
 }
@@ -83,8 +84,8 @@ Verdict decide_store(const Request& request, std::uint32_t expire_at, const Item
 
 }  // namespace
 
-MemcacheBackend::MemcacheBackend(SegCache& cache, Host& host, const Time& start)
-    : cache_(cache), host_(host), stats_(cache, host, counters_, prefixes_), now_(start) {}
+MemcacheBackend::MemcacheBackend(SegCache& cache, Host& host, const Time& start, TimeType time_type)
+    : cache_(cache), host_(host), stats_(cache, host, counters_, prefixes_), now_(start), time_type_(time_type) {}
 
 void MemcacheBackend::turn(const Time& now) noexcept {
   now_ = now;
@@ -182,7 +183,7 @@ void MemcacheBackend::read(const Request& request, Reply& reply) {
 
 bool MemcacheBackend::send_value(const Request& request, Reply& reply) {
   const bool touches = request.command == Command::kGat || request.command == Command::kGats;
-  const std::uint32_t expire_at = touches ? deadline_of(request.exptime, now_) : kNever;
+  const std::uint32_t expire_at = touches ? deadline_of(request.exptime, now_, time_type_) : kNever;
   // First the new expiry, then the value: writing the expiry may give the item a new token.
   if (touches && expire_at != kPast) (void)cache_.touch(request.key, expire_at);
   const auto item = cache_.get(request.key);
@@ -203,7 +204,7 @@ void MemcacheBackend::store(const Request& request, Reply& reply) {
   counters.commands.add();
   prefixes_.count_set(request.key);
 
-  const std::uint32_t expire_at = deadline_of(request.exptime, now_);
+  const std::uint32_t expire_at = deadline_of(request.exptime, now_, time_type_);
   std::string_view outcome = wire::kStored;
   std::size_t bytes = 0;
   const WriteResult result = cache_.write(request.key, [&](const Item* current) {
@@ -282,7 +283,7 @@ void MemcacheBackend::erase(const Request& request, Reply& reply) {
 
 void MemcacheBackend::touch(const Request& request, Reply& reply) {
   counters_.touch.commands.add();
-  const std::uint32_t expire_at = deadline_of(request.exptime, now_);
+  const std::uint32_t expire_at = deadline_of(request.exptime, now_, time_type_);
   const bool touched = expire_at == kPast ? cache_.erase(request.key) : cache_.touch(request.key, expire_at);
   (touched ? counters_.touch.hits : counters_.touch.misses).add();
   answer(request, reply, touched ? wire::kTouched : wire::kNotFound);
@@ -291,7 +292,7 @@ void MemcacheBackend::touch(const Request& request, Reply& reply) {
 // A delay of N seconds ends one second early, as memcached's does.
 void MemcacheBackend::flush_all(const Request& request, Reply& reply) noexcept {
   counters_.flush_all.add();
-  const std::uint32_t at_sec = request.exptime > 0 ? deadline_of(request.exptime, now_) - 1 : 0;
+  const std::uint32_t at_sec = request.exptime > 0 ? deadline_of(request.exptime, now_, TimeType::kMemcache) - 1 : 0;
   if (at_sec <= now_.floor_sec) {
     flush_all();
   } else {

@@ -19,6 +19,10 @@
 
 namespace pelikan::backend::memcache {
 
+// How a client's exptime is read (Pelikan's time.time_type): as memcached does (up to 30 days from now, above that a
+// Unix time), always as a Unix time, or always from now.
+enum class TimeType : std::uint8_t { kMemcache, kUnix, kDelta };
+
 class MemcacheBackend {
  public:
   using Protocol = protocol::memcache::Protocol;
@@ -28,7 +32,7 @@ class MemcacheBackend {
   using SegCache = storage::segcache::SegCache;
 
   // REQUIRES: cache and host outlive this.
-  MemcacheBackend(SegCache& cache, Host& host, const Time& start);
+  MemcacheBackend(SegCache& cache, Host& host, const Time& start, TimeType time_type = TimeType::kMemcache);
 
   // Turns the cache, too.
   void turn(const Time& now) noexcept;
@@ -57,6 +61,7 @@ class MemcacheBackend {
   Prefixes prefixes_;
   StatsReport stats_;
   Time now_;
+  TimeType time_type_;
   std::uint32_t flush_at_sec_ = 0;  // a delayed flush_all; 0 = none
 };
 static_assert(StorageFor<MemcacheBackend, protocol::memcache::Protocol>);

@@ -226,6 +226,7 @@ void StatsReport::settings(Reply& reply) const {
   reply(Response::stat("verbosity", host_.verbosity()));
   reply(Response::stat("domain_socket", one_word(host.unix_socket)));
   reply(Response::stat("shutdown_command", yes_no(host.shutdown_enabled)));
+  reply(Response::stat("evictions", cache_.stats().evicts ? "on" : "off"));
   reply(Response::stat("num_threads", host.threads));
   reply(Response::stat("stat_key_prefix", ":"));
   reply(Response::stat("detail_enabled", yes_no(prefixes_.enabled())));

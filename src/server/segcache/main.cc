@@ -12,6 +12,7 @@ namespace {
 
 using namespace pelikan;
 using backend::memcache::MemcacheBackend;
+using backend::memcache::TimeType;
 using storage::segcache::SegCache;
 using storage::segcache::SegOptions;
 
@@ -23,12 +24,24 @@ struct MemcacheOptions : config::Section {
   config::Option<bool> shutdown_command{this, "shutdown_command", false, "let clients end the server by `shutdown`"};
 };
 
+struct TimeOptions : config::Section {
+  TimeOptions() : Section("time") {}
+  config::Option<std::string> time_type{this, "time_type", "memcache",
+                                        "exptime: as memcached reads it, always a Unix time, or always from now",
+                                        config::OneOf{"memcache", "unix", "delta"}};
+
+  [[nodiscard]] TimeType type() const {
+    return time_type() == "unix" ? TimeType::kUnix : time_type() == "delta" ? TimeType::kDelta : TimeType::kMemcache;
+  }
+};
+
 // Storage, backend and service: one owner, in the order they depend on each other.
 struct Cache {
-  Cache(const SegOptions& seg, const MemcacheOptions& options, const server::Surroundings& surroundings)
+  Cache(const SegOptions& seg, const MemcacheOptions& options, TimeType time_type,
+        const server::Surroundings& surroundings)
       : host(surroundings, options.shutdown_command()),
         storage(seg, KeyHash{}, surroundings.clock.now()),
-        backend(storage, host, surroundings.clock.now()) {}
+        backend(storage, host, surroundings.clock.now(), time_type) {}
 
   server::segcache::ProcessHost host;
   SegCache storage;
@@ -50,9 +63,10 @@ std::string segments_report(const storage::segcache::Stats& stats) {
 int main(int argc, char** argv) {
   SegOptions seg;
   MemcacheOptions options;
+  TimeOptions time;
   std::unique_ptr<Cache> cache;
   const auto make = [&](const server::Surroundings& surroundings) {
-    cache = std::make_unique<Cache>(seg, options, surroundings);
+    cache = std::make_unique<Cache>(seg, options, time.type(), surroundings);
     return server::Application{
         .service = std::make_unique<core::ServiceFor<MemcacheBackend::Protocol, MemcacheBackend>>(
             cache->backend, MemcacheBackend::Protocol(static_cast<std::uint32_t>(seg.max_value_size()))),
@@ -60,5 +74,5 @@ int main(int argc, char** argv) {
         .segments = [&] { return segments_report(cache->storage.stats()); }};
   };
   return server::launch(argc, argv, "pelikan-segcache", "a memcached-compatible cache on segment storage",
-                        {&seg, &options}, make);
+                        {&seg, &options, &time}, make);
 }

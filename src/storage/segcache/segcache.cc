@@ -21,7 +21,9 @@ constexpr std::uint32_t to_deadline(std::uint32_t expire_at) noexcept { return e
 }  // namespace
 
 SegCache::SegCache(const SegOptions& options, const KeyHash& hash, const Time& start)
-    : store_(std::make_unique<Store>(options, hash, start)), value_bytes_max_(options.max_value_size()) {}
+    : store_(std::make_unique<Store>(options, hash, start)),
+      value_bytes_max_(options.max_value_size()),
+      evicts_(options.eviction() != "none") {}
 
 SegCache::~SegCache() = default;
 
@@ -137,7 +139,8 @@ Stats SegCache::stats() const noexcept {
           .oldest_age_sec = store_->now_sec() - store_->oldest_sec(),
           .evicted_items = metrics.item_evict.value(),
           .expired_items = metrics.item_expire.value(),
-          .stored_items = metrics.item_allocate.value()};
+          .stored_items = metrics.item_allocate.value(),
+          .evicts = evicts_};
 }
 
 void SegCache::check_invariants() const { store_->check_invariants(); }

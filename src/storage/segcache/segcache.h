@@ -71,6 +71,7 @@ struct Stats {
   std::uint64_t evicted_items = 0;
   std::uint64_t expired_items = 0;  // reclaimed because their time had come
   std::uint64_t stored_items = 0;   // ever
+  bool evicts = true;               // false: a full heap refuses stores (seg.eviction = "none")
 };
 
 class Store;
@@ -146,6 +147,7 @@ class SegCache {
 
   std::unique_ptr<Store> store_;
   std::size_t value_bytes_max_;
+  bool evicts_;
 };
 
 }  // namespace pelikan::storage::segcache

@@ -141,7 +141,8 @@ TEST(Store, AppendsToAnItemWhileEverythingElseIsEvicted) {
   }
 }
 
-// The same with eviction falling on each possible moment: a merge moves the item and hands its old segment out to be written.
+// The same with eviction falling on each possible moment: a merge moves the item and hands its old segment
+// out to be written.
 TEST(Store, PrependsWhileAMergeMovesTheItem) {
   std::string old_value;
   for (int i = 0; i < 1000; ++i) old_value += static_cast<char>('a' + i % 23);
