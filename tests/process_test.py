@@ -3,6 +3,7 @@
     process_test.py FOLDER_OF_BINARIES
 """
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -82,14 +83,15 @@ def test_drain_answers_what_arrived():
 
 
 def deaf_client(server):
-    """Sends until nothing more is taken and never reads."""
+    """Never reads, and sends until the server has stopped reading from it: nothing was taken for a second."""
     deaf = connect(server)
     deaf.setblocking(False)
-    try:
-        while True:
+    while select.select([], [deaf], [], 1)[1]:
+        try:
             deaf.send(b'PING\r\n' * 10_000)
-    except BlockingIOError:
-        return deaf
+        except BlockingIOError:
+            pass
+    return deaf
 
 
 def test_second_signal_exits_at_once():
