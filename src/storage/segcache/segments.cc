@@ -9,7 +9,6 @@ namespace pelikan::storage::segcache {
 Segments::Segments(std::uint32_t segments, std::uint32_t segment_bytes)
     : segment_bytes_(segment_bytes), heap_(std::size_t{segments} * segment_bytes, "the heap"), headers_(segments) {
   if (!heap_.commit(heap_.reserved_bytes())) throw std::runtime_error("seg.heap_size: not that much memory to be had");
-  for (SegmentId id = 0; id < segments; ++id) link_before(free_, kNoSegment, id);
   free_count_ = segments;
 }
 
@@ -19,10 +18,7 @@ SegmentId Segments::open_segment(unsigned ttl_class) const noexcept {
 }
 
 SegmentId Segments::take(std::uint32_t now_sec) noexcept {
-  const SegmentId id = free_.head;
-  DCHECK(id != kNoSegment);
-  unlink(free_, id);
-  --free_count_;
+  const SegmentId id = take_free();
   SegmentHeader& at = headers_[id];
   at.sequence = next_sequence_++;
   at.epoch = epoch_;
@@ -30,6 +26,17 @@ SegmentId Segments::take(std::uint32_t now_sec) noexcept {
   at.created_sec = now_sec;
   at.max_deadline = 0;
   at.write_offset = at.items = at.live_items = at.live_bytes = 0;
+  return id;
+}
+
+SegmentId Segments::take_free() noexcept {
+  CHECK(free_count_ > 0);
+  const std::uint32_t untouched = count() - touched_;
+  const std::uint32_t used_before = free_count_ - untouched;
+  --free_count_;
+  if (untouched > 0 && used_before < kReusedInTurn) return touched_++;
+  const SegmentId id = free_.head;
+  unlink(free_, id);
   return id;
 }
 

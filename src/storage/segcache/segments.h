@@ -146,6 +146,7 @@ class Segments {
 
  private:
   SegmentId take(std::uint32_t now_sec) noexcept;
+  [[nodiscard]] SegmentId take_free() noexcept;
   [[nodiscard]] SegmentList& list_of(const SegmentHeader& header) noexcept {
     return header.epoch == epoch_ ? chains_[header.ttl_class] : flushed_;
   }
@@ -157,8 +158,13 @@ class Segments {
   std::vector<SegmentHeader> headers_;
   std::array<SegmentList, kTtlClasses> chains_;
   SegmentList flushed_;
-  SegmentList free_;  // a queue, so that all segments are used alike
-  std::uint32_t free_count_ = 0;
+  // Segments [touched_, count()) were never used: their memory does not exist yet, and to touch it costs the kernel
+  // more than to write it. So segments that were used before go first, in turn, as soon as there are enough of them that
+  // none is reused in haste.
+  static constexpr std::uint32_t kReusedInTurn = 16;
+  SegmentList free_;  // used before
+  std::uint32_t touched_ = 0;
+  std::uint32_t free_count_ = 0;  // of both kinds
   std::uint32_t epoch_ = 0;
   std::uint64_t next_sequence_ = 1;
   std::uint64_t live_items_ = 0;
