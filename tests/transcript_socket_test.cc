@@ -36,6 +36,13 @@ struct Setup {
   bool unix_socket;
 };
 
+// Where the unix socket is; gone when the server is.
+struct Folder {
+  Folder() { CHECK(::mkdtemp(path.data()) != nullptr); }
+  ~Folder() { ::rmdir(path.c_str()); }
+  std::string path = ::testing::TempDir() + "pelikan_transcript_XXXXXX";
+};
+
 struct Options : core::CoreOptions {
   Options(const Setup& setup, const std::string& unix_path) {
     server.port.set(0);
@@ -55,7 +62,6 @@ struct Storage : storage::segcache::SegOptions {
 class TranscriptOverSockets : public ::testing::TestWithParam<Setup> {
  protected:
   TranscriptOverSockets() { process_.start(); }
-  ~TranscriptOverSockets() override { ::rmdir(folder_.c_str()); }
 
   // Runs `task` on the worker's thread; with nothing to do, lets the worker go through a turn.
   void on_worker(const std::function<void()>& task) {
@@ -74,7 +80,7 @@ class TranscriptOverSockets : public ::testing::TestWithParam<Setup> {
   }
 
   net::Fd connect() {
-    net::Fd fd = GetParam().unix_socket ? net::connect_unix(folder_ + "/socket")
+    net::Fd fd = GetParam().unix_socket ? net::connect_unix(folder_.path + "/socket")
                                         : net::connect_tcp("127.0.0.1", process_.tcp_port());
     net::set_no_delay(fd.get());
     const timeval patience{.tv_sec = kPatienceSec, .tv_usec = 0};
@@ -136,20 +142,14 @@ class TranscriptOverSockets : public ::testing::TestWithParam<Setup> {
     return std::nullopt;
   }
 
-  static std::string make_folder() {
-    std::string name = "/tmp/pelikan_transcript_XXXXXX";
-    CHECK(::mkdtemp(name.data()) != nullptr);
-    return name;
-  }
-
   testing::FakeClock clock_;
   testing::FakeHost host_;
   Storage seg_;
   storage::segcache::SegCache cache_{seg_, KeyHash(1), clock_.now()};
   MemcacheBackend backend_{cache_, host_, clock_.now()};
   core::ServiceFor<MemcacheBackend::Protocol, MemcacheBackend> service_{backend_};
-  std::string folder_ = make_folder();
-  core::Process process_{Options(GetParam(), folder_ + "/socket"), service_, clock_};
+  Folder folder_;
+  core::Process process_{Options(GetParam(), folder_.path + "/socket"), service_, clock_};
 };
 
 TEST_P(TranscriptOverSockets, HoldsWhole) {
