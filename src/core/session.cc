@@ -156,6 +156,8 @@ void Session::close() {
   if (state_ == State::kClosing) return;
   state_ = State::kClosing;
   waiting_ = false;
+  input_.reset();
+  output_.reset();
   worker_.loop().close(*this);
 }
 

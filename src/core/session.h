@@ -55,6 +55,7 @@ class Session final : public net::Stream {
   [[nodiscard]] int fd() const noexcept { return fd_; }
   [[nodiscard]] std::uint32_t last_active_sec() const noexcept { return last_active_sec_; }
   [[nodiscard]] bool waiting() const noexcept { return waiting_; }
+  [[nodiscard]] bool closing() const noexcept { return state_ == State::kClosing; }
   // Memory in input, output and the send under way.
   [[nodiscard]] std::size_t held_bytes() const noexcept {
     return input_.capacity() + output_.capacity() + sending_bytes_;

@@ -153,17 +153,25 @@ void Worker::sweep_deadlines() {
 // Closes the sessions that hold most until the rest is below the limit. Rare, so it may look at all of them.
 void Worker::shed_buffers() {
   std::vector<Session*> holders;
+  std::size_t in_use = buffers_.bytes_in_use();
   for (const auto& session : sessions_) {
-    if (session != nullptr && session->held_bytes() > 0) holders.push_back(session.get());
+    if (session == nullptr || session->held_bytes() == 0) continue;
+    if (session->closing()) {
+      in_use -= std::min(in_use, session->held_bytes());  // comes back with its last send
+    } else {
+      holders.push_back(session.get());
+    }
   }
   std::ranges::sort(holders, std::ranges::greater{}, &Session::held_bytes);
-  std::size_t in_use = buffers_.bytes_in_use();
+  bool closed = false;
   for (Session* session : holders) {
     if (in_use <= settings_.buffer_bytes_max) break;
     in_use -= std::min(in_use, session->held_bytes());
     metrics_.session_buffer_exhausted.add();
     session->close();
+    closed = true;
   }
+  if (!closed) return;
   static log::Limit limit;
   log::limited(limit, log::Level::kWarn,
                "connection buffers above server.buffer_memory: closed the connections that held most");

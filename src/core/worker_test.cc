@@ -197,6 +197,7 @@ TEST_P(WorkerTest, ShedsTheSessionThatHoldsMostAboveTheMemoryLimit) {
     on_worker([] {});
   }
   EXPECT_EQ(worker_->connections(), 1u);
+  EXPECT_EQ(worker_->metrics().session_buffer_exhausted.value(), 1u);
   other.send("PING\r\n");
   EXPECT_EQ(other.receive(6), "PONG\r\n");
 }

@@ -159,8 +159,8 @@ class Segments {
   std::array<SegmentList, kTtlClasses> chains_;
   SegmentList flushed_;
   // Segments [touched_, count()) were never used: their memory does not exist yet, and to touch it costs the kernel
-  // more than to write it. So segments that were used before go first, in turn, as soon as there are enough of them that
-  // none is reused in haste.
+  // more than to write it. So segments that were used before go first, in turn, as soon as there are enough of them
+  // that none is reused in haste.
   static constexpr std::uint32_t kReusedInTurn = 16;
   SegmentList free_;  // used before
   std::uint32_t touched_ = 0;
