@@ -17,6 +17,9 @@ namespace {
 // number.
 constexpr const char* kMemcachedVersion = "1.6.45";
 
+// "tcp:127.0.0.1:40148", "unix:/path": as memcached writes them.
+std::string with_transport(std::string address) { return address.starts_with("unix:") ? address : "tcp:" + address; }
+
 }  // namespace
 
 ProcessHost::ProcessHost(const Surroundings& surroundings, bool shutdown_enabled)
@@ -63,8 +66,8 @@ void ProcessHost::connections(std::size_t limit, const std::function<void(const 
   std::size_t told = 0;
   surroundings_.process->worker().visit_connections([&](const core::ConnectionView& view) {
     if (told++ >= limit) return;
-    const std::string address = net::peer_name(view.fd);
-    const std::string listen_address = net::local_name(view.fd);
+    const std::string address = with_transport(net::peer_name(view.fd));
+    const std::string listen_address = with_transport(net::local_name(view.fd));
     f({.fd = view.fd,
        .address = address,
        .listen_address = listen_address,

@@ -73,7 +73,7 @@ void step(ModelRun& run, Bytes& bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace pelikan::storage::segcache;
-  constexpr std::size_t kOperationBytesMax = 4096;
+  constexpr std::size_t kOperationBytesMax = 512;
   Bytes bytes(data, std::min(size, kOperationBytesMax));
   const std::uint32_t setup = bytes.one();
   constexpr const char* kPolicies[] = {"merge", "fifo", "none"};
