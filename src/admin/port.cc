@@ -187,6 +187,7 @@ AdminServer::Port::Task<std::string> AdminServer::Port::answer(Session& session,
 }
 
 AdminServer::Port::Task<std::optional<std::string>> AdminServer::Port::ask(Session& session, Ask question) {
+  if (stopping_) co_return std::nullopt;
   struct Waiting {
     std::optional<std::string> answer;
     asio::steady_timer* timer;  // null once nobody waits

@@ -14,7 +14,9 @@ struct Time {
   std::uint32_t floor_sec = 0;  // monotonic, whole seconds gone by
   std::uint32_t ceil_sec = 0;   // the same, rounded up
   std::int64_t unix_sec = 0;    // wall clock
-  std::uint64_t mono_ns = 0;    // CLOCK_MONOTONIC-like, for latencies and timeouts
+  // Added to a Unix time, the second of the monotonic clock at which that time is reached, rounded up.
+  std::int64_t unix_to_mono_sec = 0;
+  std::uint64_t mono_ns = 0;  // as the seconds, in nanoseconds; for latencies
 };
 
 inline constexpr std::uint64_t kNanosPerSecond = 1'000'000'000;

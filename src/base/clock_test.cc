@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 namespace pelikan {
 namespace {
 
@@ -14,6 +16,8 @@ TEST(SystemClock, RoundsBothWaysAndNeverGoesBack) {
     ASSERT_GE(now.mono_ns, last.mono_ns);
     ASSERT_GE(now.floor_sec, last.floor_sec);
     ASSERT_LE(now.ceil_sec - now.floor_sec, 1u);
+    // The wall clock's next second is the monotonic clock's next second.
+    ASSERT_LE(std::abs(now.unix_sec + now.unix_to_mono_sec - std::int64_t{now.floor_sec}), 1);
     last = now;
   }
 }

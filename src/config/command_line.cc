@@ -51,6 +51,7 @@ Invocation parse_command_line(int argc, const char* const* argv, const Program& 
   if (arguments.version) return {Action::kPrint, fmt::format("{} {}\n", program.name, program.version)};
   if (!arguments.file.empty()) config.load_file(arguments.file);
   for (const std::string& assignment : arguments.assignments) config.set(assignment);
+  config.check();
   if (arguments.check) return {Action::kPrint, checked(config)};
   if (arguments.print_config) return {Action::kPrint, config.print()};
   return {arguments.list_metrics ? Action::kListMetrics : Action::kRun, ""};

@@ -65,11 +65,18 @@ Entry* Config::find(std::string_view section, std::string_view key) const {
   return nullptr;
 }
 
+void Config::check() const {
+  for (const Section* section : sections_) section->check();
+}
+
 const Ignored* Config::find_ignored(std::string_view section, std::string_view key) const {
+  // A section that somebody declares options in is not ignored as a whole: its unknown keys are errors.
+  const bool has_options = std::ranges::any_of(
+      sections_, [&](const Section* each) { return each->name() == section && !each->entries().empty(); });
   for (const Section* candidate : sections_) {
     if (candidate->name() != section) continue;
     const auto place = std::ranges::find_if(candidate->ignored(), [&](const Ignored* ignored) {
-      return ignored->name() == key || ignored->name() == Ignored::kAnyKey;
+      return ignored->name() == key || (ignored->name() == Ignored::kAnyKey && !has_options);
     });
     if (place != candidate->ignored().end()) return *place;
   }

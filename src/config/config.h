@@ -50,6 +50,10 @@ class Section {
   Section(const Section&) = delete;
   Section& operator=(const Section&) = delete;
 
+  virtual ~Section() = default;
+  // What no single option can tell: throws Error when the settings do not go together.
+  virtual void check() const {}
+
   [[nodiscard]] std::string_view name() const noexcept { return name_; }
   [[nodiscard]] const std::vector<Entry*>& entries() const noexcept { return entries_; }
   [[nodiscard]] const std::vector<Ignored*>& ignored() const noexcept { return ignored_; }
@@ -204,6 +208,7 @@ class Config {
 
   // One line per key that was accepted without effect, in the order they were met.
   [[nodiscard]] const std::vector<std::string>& warnings() const noexcept { return warnings_; }
+  void check() const;                       // Section::check() of all
   [[nodiscard]] std::string print() const;  // TOML that loads to the same settings
   [[nodiscard]] std::string help() const;   // one line per option
 

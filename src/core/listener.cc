@@ -20,17 +20,23 @@ Listener::Listener(const net::LoopOptions& loop, const std::vector<net::Listenin
 
 void Listener::run() {
   for (const auto& socket : sockets_) loop_->listen(*this, socket.fd.get());
+  metrics_.accepting.set(1);
   while (!stop_wanted_.load(std::memory_order_acquire)) {
     loop_->wait(paused_at_ns_ == 0 ? -1 : kAcceptPauseMs);
     metrics_.event_loop.add();
     if (paused_at_ns_ != 0) {
       metrics_.pause_time.add((clock_.now().mono_ns - paused_at_ns_) / 1000);
       paused_at_ns_ = 0;
+      metrics_.accepting.set(1);
       loop_->resume_accept();
     }
     loop_->dispatch();
   }
   // What the kernel has completed by now is a connection like any other.
+  for (int turn = 0; turn < kLastTurns; ++turn) {
+    loop_->wait(0);
+    loop_->dispatch();
+  }
   loop_->pause_accept();
   loop_->wait(0);
   loop_->dispatch();
@@ -48,7 +54,6 @@ void Listener::on_accept(net::Fd fd) {
     refuse(std::move(fd));
     return;
   }
-  net::set_no_delay(fd.get());
   if (!worker_.hand_over(std::move(fd))) {
     metrics_.session_discard.add();
     static log::Limit limit;
@@ -58,6 +63,7 @@ void Listener::on_accept(net::Fd fd) {
 
 void Listener::on_accept_error(int error) {
   metrics_.event_error.add();
+  metrics_.accepting.set(0);
   paused_at_ns_ = clock_.now().mono_ns;
   static log::Limit limit;
   log::limited(limit, log::Level::kWarn,

@@ -24,6 +24,7 @@ struct ListenerMetrics : metrics::Group {
   metrics::Counter pause_time{this, "listener_pause_time", "microseconds for which accepting was paused"};
   metrics::Counter session_discard{this, "listener_session_discard",
                                    "sessions closed because the worker's queue was full"};
+  metrics::Gauge accepting{this, "listener_accepting", "1 while connections are accepted, 0 while that is paused"};
   metrics::Counter tcp_accept{this, "tcp_accept", "connections accepted"};
   metrics::Counter tcp_reject{this, "tcp_reject", "connections refused: server.max_connections reached"};
 };
@@ -31,6 +32,7 @@ struct ListenerMetrics : metrics::Group {
 class Listener final : public net::Acceptor {
  public:
   static constexpr int kAcceptPauseMs = 50;
+  static constexpr int kLastTurns = 16;  // of accepting what is in the backlog when the server stops
 
   // `sockets` stay the caller's. REQUIRES: they outlive the listener's thread.
   Listener(const net::LoopOptions& loop, const std::vector<net::Listening>& sockets, std::size_t max_connections,

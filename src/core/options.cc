@@ -7,7 +7,7 @@
 namespace pelikan::core {
 
 std::size_t fit_open_files(std::size_t wanted) {
-  constexpr rlim_t kOwnFiles = 64;  // listening sockets, logs, rings, event descriptors, the admin port's connections
+  constexpr rlim_t kOwnFiles = 128;  // the admin port's connections, listening sockets, logs, rings
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
   const rlim_t needed = wanted + kOwnFiles;
@@ -17,7 +17,8 @@ std::size_t fit_open_files(std::size_t wanted) {
     getrlimit(RLIMIT_NOFILE, &limit);
   }
   if (limit.rlim_cur >= needed) return wanted;
-  return limit.rlim_cur > 2 * kOwnFiles ? limit.rlim_cur - kOwnFiles : kOwnFiles;
+  const rlim_t fit = limit.rlim_cur > 2 * kOwnFiles ? limit.rlim_cur - kOwnFiles : limit.rlim_cur / 2;
+  return std::min<std::size_t>(wanted, fit);
 }
 
 }  // namespace pelikan::core

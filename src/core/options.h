@@ -16,11 +16,14 @@ struct ServerOptions : config::Section {
   config::Option<std::uint64_t> max_connections{
       this, "max_connections", 16384, "open connections; more are refused with an error", config::Range{1, 1'000'000}};
   config::Option<config::Duration> idle_timeout{this, "idle_timeout", config::Duration{0},
-                                                "close a connection that sent nothing for so long; 0 = never"};
+                                                "close a connection that sent nothing for so long; 0 = never",
+                                                config::Range{0, 86'400'000}};
   config::Option<config::Duration> drain_timeout{this, "drain_timeout", config::Duration{5000},
-                                                 "longest time that a shutdown waits for replies to be taken"};
+                                                 "longest time that a shutdown waits for replies to be taken",
+                                                 config::Range{0, 3'600'000}};
   config::Option<config::Size> buffer_memory{this, "buffer_memory", config::Size{256u << 20},
-                                             "memory for unread requests and unsent replies of all connections"};
+                                             "memory for unread requests and unsent replies of all connections",
+                                             config::Range{config::kMiB, 64 * config::kTiB}};
 };
 
 struct ListenerOptions : config::Section {

@@ -6,10 +6,12 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <system_error>
+#include <utility>
 
 #include "base/bytes.h"
 #include "core/notify.h"
@@ -83,7 +85,11 @@ Process::Process(const CoreOptions& options, Service& service, const Clock& cloc
 Process::~Process() {
   if (listener_thread_.joinable()) listener_->stop();
   if (worker_thread_.joinable()) worker_->stop();
-  if (!unix_path_.empty()) ::unlink(unix_path_.c_str());
+  remove_unix_socket();
+}
+
+void Process::remove_unix_socket() noexcept {
+  if (!unix_path_.empty()) ::unlink(std::exchange(unix_path_, {}).c_str());
 }
 
 void Process::start() {
@@ -120,6 +126,7 @@ void Process::drain(const std::function<void()>& on_drain) {
   on_drain();
   listener_->stop();
   listener_thread_.join();
+  remove_unix_socket();  // while it is ours: once it is closed the path may become another server's
   for (auto& socket : sockets_) socket.fd.reset();
   worker_->start_drain();
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(drain_timeout_ms_);
@@ -127,8 +134,9 @@ void Process::drain(const std::function<void()>& on_drain) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) {
-      log::warn("stopped with {} connections open: their clients did not take their replies in time",
-                worker_->connections());
+      log::warn(
+          "stopped with {} connections open: drain_timeout passed before their clients took their replies or closed",
+          worker_->connections());
       break;
     }
     pollfd waiting[] = {{.fd = signals_.get(), .events = POLLIN, .revents = 0},
@@ -143,7 +151,11 @@ void Process::drain(const std::function<void()>& on_drain) {
   log::info("stopped");
 }
 
-void Process::request_shutdown() noexcept { ::kill(::getpid(), SIGTERM); }
+// However often it is asked for: only an operator's second signal means "at once".
+void Process::request_shutdown() noexcept {
+  static std::atomic_flag asked;
+  if (!asked.test_and_set()) ::kill(::getpid(), SIGTERM);
+}
 
 std::uint16_t Process::tcp_port() const {
   const std::string& name = sockets_.front().name;

@@ -43,6 +43,7 @@ class Process {
 
  private:
   void drain(const std::function<void()>& on_drain);
+  void remove_unix_socket() noexcept;
 
   net::EngineChoice engine_;
   std::size_t max_connections_;

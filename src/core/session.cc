@@ -18,9 +18,9 @@ Session::Session(Worker& worker, SessionId id, std::unique_ptr<Conversation> con
 void Session::on_data(std::string_view bytes) {
   worker_.metrics().session_recv.add();
   worker_.metrics().session_recv_byte.add(bytes.size());
-  last_active_sec_ = worker_.now().floor_sec;
   drain_bytes_ -= std::min<std::uint64_t>(drain_bytes_, bytes.size());
-  if (state_ != State::kOpen) return;
+  if (state_ != State::kOpen) return;  // what is discarded does not put off the end
+  last_active_sec_ = worker_.now().floor_sec;
   if (discard_bytes_ > 0) {
     const std::size_t count = std::min<std::uint64_t>(discard_bytes_, bytes.size());
     discard_bytes_ -= count;
@@ -47,7 +47,7 @@ void Session::serve_waiting() {
 
 std::size_t Session::serve(std::string_view bytes) {
   wanted_bytes_ = 0;
-  if (output_full()) {
+  if (output_full() || worker_.buffers().over_limit()) {  // over the limit: the turn's end sheds, then this goes on
     waiting_ = true;
     return 0;
   }
@@ -72,6 +72,9 @@ void Session::settle() {
   if (state_ != State::kOpen || input_.empty()) input_.reset();
   const bool output_was_full = output_full();
   send_output();
+  // What was sent in the belief that it was the last word was not.
+  if (sending_ && (!output_.empty() || waiting_ || draining_ || state_ != State::kOpen))
+    worker_.loop().tell_soon(*this);
   if (state_ != State::kOpen) return linger_or_close();
   // With a full output under way the session goes on when on_sent() says so.
   if (waiting_ && !(output_was_full && sending_)) make_ready();

@@ -67,8 +67,8 @@ bool Worker::turn() {
   service_.turn(now_);
   run_tasks();
   adopt_established();
-  const std::size_t received = loop_->dispatch();
   run_ready();
+  const std::size_t received = loop_->dispatch();
   sweep_deadlines();
   if (buffers_.over_limit()) shed_buffers();
   graveyard_.clear();

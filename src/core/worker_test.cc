@@ -75,7 +75,7 @@ class WorkerTest : public ::testing::TestWithParam<net::Engine> {
  protected:
   void start(WorkerSettings settings = {}) {
     settings.loop.engine = GetParam();
-    settings.wait_ms = 5;
+    settings.wait_ms = wait_ms_;
     worker_.emplace(settings, service_, clock_);
     thread_ = std::jthread([this] { worker_->run(); });
   }
@@ -106,6 +106,7 @@ class WorkerTest : public ::testing::TestWithParam<net::Engine> {
     ASSERT_TRUE(held);
   }
 
+  int wait_ms_ = 5;
   testing::FakeClock clock_;
   backend::ping::Noop noop_;
   ServiceFor<protocol::ping::Protocol, backend::ping::Noop> service_{noop_};
@@ -122,6 +123,37 @@ TEST_P(WorkerTest, AnswersWhateverTheCut) {
     client.send(requests.substr(cut));
     EXPECT_EQ(client.receive(18), "PONG\r\nPONG\r\nPONG\r\n") << "cut at " << cut;
   }
+}
+
+// A batch that comes in several receives, and one with its end, are answered at once: no event may wait for a time-out.
+TEST_P(WorkerTest, NothingWaitsForATimeOut) {
+  wait_ms_ = 60'000;
+  start();
+  for (int round = 0; round < 50; ++round) {
+    Client batch = connect();
+    std::string requests;
+    for (int i = 0; i < 1000 * (1 + round % 10); ++i) requests += "PING\r\n";
+    batch.send(requests);
+    ASSERT_EQ(batch.receive(requests.size()).size(), requests.size());
+    Client ended = connect();
+    ended.send("PING\r\n");
+    ended.finish();
+    ASSERT_EQ(ended.receive_all(), "PONG\r\n");
+  }
+}
+
+// Bytes behind the end of a session do not put that end off.
+TEST_P(WorkerTest, AFinishedSessionEndsHoweverMuchIsSent) {
+  start();
+  Client chatty = connect();
+  chatty.send("nonsense\r\n");
+  EXPECT_EQ(chatty.receive_all(), "");
+  for (int i = 0; i < 1000 && worker_->connections() > 0; ++i) {
+    (void)chatty.send_some("x");
+    clock_.advance(1);
+    on_worker([] {});
+  }
+  EXPECT_EQ(worker_->connections(), 0u);
 }
 
 TEST_P(WorkerTest, AnswersWhatWasReceivedBeforeTheHalfClose) {

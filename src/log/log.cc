@@ -112,7 +112,8 @@ Level named_level(std::string_view name) noexcept {
 void configure(const LogOptions& options) {
   instance().logger.set_level(spdlog_level(named_level(options.log_level())));
   const int failed = instance().sink->open(options.log_file());
-  if (failed != 0) error("log file {}: {}; the log stays where it is", options.log_file(), std::strerror(failed));
+  if (failed != 0)
+    throw config::Error(fmt::format("debug.log_file = {}: {}", options.log_file(), std::strerror(failed)));
 }
 
 bool reopen() {

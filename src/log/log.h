@@ -8,7 +8,8 @@
 // Owner:   the process. Threads: any.
 // Limits:  a line has at most kMaxLineBytes; control characters in it are shown as '?', so a client cannot forge lines.
 // Failure: logging neither throws nor waits. What cannot be written (disk full, pipe full) is dropped and counted in
-//          log_dropped. A file that cannot be opened leaves the log where it was, with an error line there.
+//          log_dropped. A file that configure() cannot open throws config::Error; one that reopen() cannot open leaves
+//          the log where it was, with an error line there.
 #pragma once
 
 #include <fmt/core.h>

@@ -25,6 +25,7 @@ class EpollLoop final : public Loop {
 
   void attach(Stream& stream, Fd fd) override;
   void send(Stream& stream, Buffer&& output, SentNotice notice) override;
+  void tell_soon(Stream& /*stream: always told at once*/) override {}
   void pause(Stream& stream) override;
   void resume(Stream& stream) override;
   void shutdown_write(Stream& stream) override;

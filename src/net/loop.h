@@ -110,6 +110,8 @@ class Loop {
   virtual void attach(Stream& stream, Fd fd) = 0;
   // REQUIRES: no send under way, stream not closed. The loop owns the buffer until on_sent() or on_closed().
   virtual void send(Stream& stream, Buffer&& output, SentNotice notice = SentNotice::kSoon) = 0;
+  // A send() that said kLater is waited for after all. No effect when nothing is under way.
+  virtual void tell_soon(Stream& stream) = 0;
   virtual void pause(Stream& stream) = 0;
   virtual void resume(Stream& stream) = 0;
   // Sends FIN; receiving goes on. REQUIRES: no send under way.

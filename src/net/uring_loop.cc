@@ -69,6 +69,11 @@ void UringLoop::send(Stream& stream, Buffer&& output, SentNotice notice) {
   queue(stream);
 }
 
+// A send that is not armed yet can still be told of at once; one that is armed keeps the next wait() from sleeping.
+void UringLoop::tell_soon(Stream& stream) {
+  if (!stream.state_.send_armed) stream.state_.send_at_once = false;
+}
+
 void UringLoop::pause(Stream& stream) {
   stream.state_.receiving = false;
   if (!stream.state_.closing) queue(stream);

@@ -35,6 +35,7 @@ class UringLoop final : public Loop {
 
   void attach(Stream& stream, Fd fd) override;
   void send(Stream& stream, Buffer&& output, SentNotice notice) override;
+  void tell_soon(Stream& stream) override;
   void pause(Stream& stream) override;
   void resume(Stream& stream) override;
   void shutdown_write(Stream& stream) override;

@@ -37,8 +37,8 @@ void serve(const Settings& settings, const Application& application, Surrounding
   core::Process process(settings.core, *application.service, surroundings.clock);
   surroundings.process = &process;
   admin::AdminServer admin(settings.admin, make_hooks(process, application));
-  process.start();
   admin.set_ready(true);
+  process.start();
   std::printf("listening server=%s admin=%s\n", process.addresses().c_str(), admin.address().c_str());
   std::fflush(stdout);
   process.wait([&admin] { admin.set_ready(false); }, [] { log::reopen(); });

@@ -11,7 +11,11 @@ class FakeClock final : public Clock {
  public:
   [[nodiscard]] Time now() const noexcept override {
     const std::uint32_t sec = sec_.load();
-    return {.floor_sec = sec, .ceil_sec = sec, .unix_sec = kUnixStart + sec, .mono_ns = sec * kNanosPerSecond};
+    return {.floor_sec = sec,
+            .ceil_sec = sec,
+            .unix_sec = kUnixStart + sec,
+            .unix_to_mono_sec = -kUnixStart,
+            .mono_ns = sec * kNanosPerSecond};
   }
   void advance(std::uint32_t seconds) noexcept { sec_.fetch_add(seconds); }
 

@@ -29,8 +29,8 @@ std::uint32_t deadline_of(std::int32_t exptime, const Time& now, TimeType type) 
   if (exptime < 0) return kPast;
   const bool relative = type == TimeType::kDelta || (type == TimeType::kMemcache && exptime <= kRelativeSecMax);
   if (relative) return now.ceil_sec + static_cast<std::uint32_t>(exptime);
-  const std::int64_t left_sec = exptime - now.unix_sec;
-  return left_sec <= 0 ? kPast : now.ceil_sec + static_cast<std::uint32_t>(left_sec);
+  const std::int64_t at_sec = exptime + now.unix_to_mono_sec;
+  return at_sec <= std::int64_t{now.floor_sec} ? kPast : static_cast<std::uint32_t>(at_sec);
 }
 
 std::string_view text_of(Refusal refusal) noexcept {
@@ -292,7 +292,12 @@ void MemcacheBackend::touch(const Request& request, Reply& reply) {
 // A delay of N seconds ends one second early, as memcached's does.
 void MemcacheBackend::flush_all(const Request& request, Reply& reply) noexcept {
   counters_.flush_all.add();
-  const std::uint32_t at_sec = request.exptime > 0 ? deadline_of(request.exptime, now_, TimeType::kMemcache) - 1 : 0;
+  std::uint32_t at_sec = 0;
+  if (request.exptime > kRelativeSecMax) {
+    at_sec = deadline_of(request.exptime, now_, TimeType::kMemcache) - 1;
+  } else if (request.exptime > 0) {
+    at_sec = now_.floor_sec + static_cast<std::uint32_t>(request.exptime) - 1;
+  }
   if (at_sec <= now_.floor_sec) {
     flush_all();
   } else {

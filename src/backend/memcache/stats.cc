@@ -235,7 +235,7 @@ void StatsReport::settings(Reply& reply) const {
   reply(Response::stat("binding_protocol", "ascii"));
   reply(Response::stat("auth_enabled_sasl", "no"));
   reply(Response::stat("auth_enabled_ascii", "no"));
-  reply(Response::stat("item_size_max", cache_.stats().segment_bytes));
+  reply(Response::stat("item_size_max", cache_.stats().value_bytes_max));
   reply(Response::stat("maxconns_fast", "yes"));
   reply(Response::stat("slab_reassign", "no"));
   reply(Response::stat("slab_automove", 0));
@@ -341,7 +341,9 @@ void StatsReport::cachedump(std::string_view arguments, const Time& now, Reply& 
       line.assign("ITEM ").append(item.key).append(" [").append(std::to_string(item.value.size()));
       line.append(" b; ").append(std::to_string(expires)).append(" s]\r\n");
       bytes += line.size();
-      if (bytes <= kDumpBytesMax) reply(Response::line(line));
+      if (bytes > kDumpBytesMax) return false;
+      reply(Response::line(line));
+      return true;
     });
   }
   end(reply);

@@ -29,7 +29,7 @@ ProcessHost::ProcessHost(const Surroundings& surroundings, bool shutdown_enabled
   settings_.interface = core.server.host();
   settings_.unix_socket = core.server.unix_socket();
   settings_.backlog = core.listener.backlog();
-  settings_.idle_timeout_sec = static_cast<std::uint64_t>(core.server.idle_timeout().count()) / 1000;
+  settings_.idle_timeout_sec = static_cast<std::uint64_t>(core.server.idle_timeout().count() + 999) / 1000;
   settings_.shutdown_enabled = shutdown_enabled;
 }
 
@@ -57,6 +57,7 @@ HostCounts ProcessHost::counts() const {
   counts.bytes_written = value("session_send_byte");
   counts.accept_pauses = value("listener_event_error");
   counts.accept_pauses_us = value("listener_pause_time");
+  counts.accepting = value("listener_accepting") != 0;
   counts.yields = value("session_yield");
   counts.connection_bytes = value("session_buffer_byte");
   return counts;

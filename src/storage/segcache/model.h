@@ -113,6 +113,7 @@ class ModelRun {
     cache_.visit(limit, [&](const Item& item) {
       ++visited;
       check(std::string(item.key), &item);
+      return true;
     });
     CHECK(visited <= limit);
   }
@@ -124,6 +125,7 @@ class ModelRun {
     cache_.visit(SIZE_MAX, [&](const Item& item) {
       ++visited;
       check(std::string(item.key), &item);
+      return true;
     });
     CHECK(visited <= entries_.size());
     CHECK(entries_.size() - visited <= cache_.stats().evicted_items + expired_entries());

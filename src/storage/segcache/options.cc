@@ -19,6 +19,8 @@ std::uint64_t choose_segment_bytes(std::uint64_t heap_bytes) {
 
 }  // namespace
 
+void SegOptions::check() const { (void)Geometry::from(*this); }
+
 Geometry Geometry::from(const SegOptions& options) {
   const std::uint64_t heap_bytes = options.heap_size();
   std::uint64_t segment_bytes = options.segment_size();

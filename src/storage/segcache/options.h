@@ -11,6 +11,7 @@ namespace pelikan::storage::segcache {
 
 struct SegOptions : config::Section {
   SegOptions() : Section("seg") {}
+  void check() const override;  // that Geometry::from() is content
 
   config::Option<config::Size> heap_size{this, "heap_size", config::kGiB, "memory for items",
                                          config::Range{12 * config::kKiB, 64 * config::kTiB}};

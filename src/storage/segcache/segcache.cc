@@ -140,6 +140,7 @@ Stats SegCache::stats() const noexcept {
           .evicted_items = metrics.item_evict.value(),
           .expired_items = metrics.item_expire.value(),
           .stored_items = metrics.item_allocate.value(),
+          .value_bytes_max = std::min<std::uint64_t>(value_bytes_max_, segments.segment_bytes()),
           .evicts = evicts_};
 }
 

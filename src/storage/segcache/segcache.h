@@ -69,9 +69,10 @@ struct Stats {
   std::uint64_t segment_bytes = 0;
   std::uint64_t oldest_age_sec = 0;  // of the oldest segment in use
   std::uint64_t evicted_items = 0;
-  std::uint64_t expired_items = 0;  // reclaimed because their time had come
-  std::uint64_t stored_items = 0;   // ever
-  bool evicts = true;               // false: a full heap refuses stores (seg.eviction = "none")
+  std::uint64_t expired_items = 0;    // reclaimed because their time had come
+  std::uint64_t stored_items = 0;     // ever
+  std::uint64_t value_bytes_max = 0;  // seg.max_value_size, or what a segment holds if that is less
+  bool evicts = true;                 // false: a full heap refuses stores (seg.eviction = "none")
 };
 
 class Store;
@@ -109,17 +110,16 @@ class SegCache {
   // Whether such an item could ever be stored.
   [[nodiscard]] bool fits(std::size_t key_bytes, std::size_t value_bytes) const noexcept;
 
-  // f(const Item&) on up to `limit` live items, in no particular order; gives up after looking at kVisitScanMax items.
+  // f(const Item&) -> go on? on up to `limit` live items, in no particular order; gives up after kVisitScanMax items.
   template <class F>
   void visit(std::size_t limit, F&& f) const {
     Cursor cursor;
     for (std::size_t n = 0; n < limit; ++n) {
       const std::optional<Item> item = next(cursor);
-      if (!item) return;
-      f(*item);
+      if (!item || !f(*item)) return;
     }
   }
-  static constexpr std::size_t kVisitScanMax = 1 << 20;
+  static constexpr std::size_t kVisitScanMax = 1 << 17;
 
   [[nodiscard]] Stats stats() const noexcept;
 

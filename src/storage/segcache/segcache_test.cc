@@ -292,6 +292,37 @@ TEST(Index, GrowsFromOneBucketAndLosesNothing) {
 
 // Twelve heaps of items go by. (Not all of the hot ones stay: once they lie together, keeping one part in four drops
 // some of them.)
+// An item whose TTL was shortened must not lie in a segment that never expires: nobody would reclaim it.
+TEST(None, AShortenedTtlGivesItsRoomBack) {
+  const Options options("none", 64 * kKb, 8 * kKb);
+  SegCache cache(options, KeyHash(1), at(1));
+  const std::string value(3000, 'v');
+  for (std::uint64_t n = 0; n < 6; ++n) EXPECT_EQ(set(cache, number(n), value), Status::kStored);
+  for (std::uint64_t n = 0; n < 6; ++n) EXPECT_TRUE(cache.touch(number(n), 3));
+  for (std::uint32_t second = 2; second < 6; ++second) cache.turn(at(second));
+  EXPECT_EQ(cache.stats().items, 0U);
+  for (std::uint64_t n = 0; n < 12; ++n) EXPECT_EQ(set(cache, number(100 + n), value), Status::kStored) << n;
+  cache.check_invariants();
+}
+
+// What could not be joined before may be joined once another segment is sealed, though nothing died in between.
+TEST(None, LooksForRoomAgainWhenASegmentIsSealed) {
+  const Options options("none", 32 * kKb, 8 * kKb);
+  SegCache cache(options, KeyHash(1), at(1));
+  const auto put = [&](const char* key, std::size_t bytes, std::uint32_t expire_at) {
+    return set(cache, key, std::string(bytes, 'v'), expire_at);
+  };
+  EXPECT_EQ(put("a1", 4500, 0), Status::kStored);
+  EXPECT_EQ(put("a2", 2000, 0), Status::kStored);
+  EXPECT_EQ(put("b", 3500, 0), Status::kStored);
+  EXPECT_EQ(put("c", 2400, 5001), Status::kStored);
+  EXPECT_TRUE(cache.erase("a2"));
+  EXPECT_EQ(put("d", 6500, 5001), Status::kNoSpace);
+  EXPECT_EQ(put("e", 6500, 0), Status::kStored);
+  EXPECT_EQ(put("g", 100, 0), Status::kStored);
+  cache.check_invariants();
+}
+
 TEST(Merge, KeepsWhatIsAskedForAndDoesNotExtendItsTtl) {
   SegCache cache(Options("merge", kMb, 8 * kKb), KeyHash(1), at(1));
   const std::string value(100, 'v');

@@ -146,7 +146,7 @@ bool Store::extend(Place place, std::uint32_t deadline, bool anywhere) noexcept 
   const SegmentHeader& at = segments_.header(place.segment);
   const unsigned ttl_class = deadline_class(deadline, now_sec_);
   if (at.shift > expiry_shift(ttl_class) && deadline != kNever) return false;
-  if (!anywhere && at.ttl_class != ttl_class && deadline > at.max_deadline) return false;
+  if (!anywhere && at.ttl_class != ttl_class) return false;
   const std::optional<std::uint32_t> code = encode_expiry(deadline, at.base_sec, at.shift);
   if (!code) return false;
   segments_.item(place).set_expiry_code(*code);
@@ -160,6 +160,7 @@ void Store::flush() noexcept {
 }
 
 void Store::seal(SegmentId id) noexcept {
+  nothing_to_compact_ = false;
   segments_.seal(id);
   const SegmentHeader& at = segments_.header(id);
   if (at.live_items == 0) {
@@ -190,6 +191,7 @@ void Store::raise_deadline(SegmentId id, std::uint32_t deadline) noexcept {
 }
 
 void Store::release(SegmentId id) noexcept {
+  nothing_to_compact_ = false;
   expiry_queue_.remove(id);
   segments_.release(id);
   metrics_.segment_return.add();
@@ -200,7 +202,9 @@ void Store::release(SegmentId id) noexcept {
   }
   ++at.reuses;
   CHECK(at.reuses <= kReusesPerSweepMax);
-  const std::uint64_t due = index_.buckets() * at.reuses / kReusesPerSweep + 1;
+  if (at.reuses <= kReusesAtLeisure) return;
+  const std::uint64_t due =
+      index_.buckets() * (at.reuses - kReusesAtLeisure) / (kReusesPerSweep - kReusesAtLeisure) + 1;
   if (due > index_.sweep_position()) sweep(due - index_.sweep_position());
 }
 

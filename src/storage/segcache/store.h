@@ -57,7 +57,8 @@ class Store {
   // Takes the item out. REQUIRES: it is live.
   void erase(std::uint64_t hash, Place place) noexcept;
   // A new deadline in place. False when its grain is too fine or it is too far away for the segment, or, unless
-  // `anywhere`, when the segment would have to live longer for an item of another class. REQUIRES: deadline > now.
+  // `anywhere`, when it belongs to another class: its segment might keep it long after it expired.
+  // REQUIRES: deadline > now.
   [[nodiscard]] bool extend(Place place, std::uint32_t deadline, bool anywhere) noexcept;
   void flush() noexcept;
 
@@ -84,7 +85,7 @@ class Store {
   // Drops the oldest segment: a sealed one, or if there is none an open one. False when there is none at all.
   bool evict_oldest() noexcept;
   // Joins any two neighbours whose live items fit one segment. False when there are none. Costs the number of segments,
-  // but after a failure nothing until the next item dies.
+  // but after a failure nothing until an item dies or a segment is sealed or released.
   bool compact_any() noexcept;
 
  private:
@@ -97,6 +98,7 @@ class Store {
   static_assert(2 * kReusesPerSweepMax < kGenerationsInSlot);
   // The sweep is pushed along with the reuses so that it is done long before.
   static constexpr std::uint64_t kReusesPerSweep = 96;
+  static constexpr std::uint64_t kReusesAtLeisure = 32;  // up to here the steps of turn() do
   static constexpr std::size_t kHints = 16;
 
   [[nodiscard]] std::uint32_t random() noexcept;
