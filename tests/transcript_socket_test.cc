@@ -6,10 +6,10 @@
 // half-close, after which nothing more may come. The limit of patience is only ever reached by a failure.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <optional>
 #include <string>
 

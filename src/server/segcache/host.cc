@@ -18,7 +18,9 @@ namespace {
 constexpr const char* kMemcachedVersion = "1.6.45";
 
 // "tcp:127.0.0.1:40148", "unix:/path": as memcached writes them.
-std::string with_transport(std::string address) { return address.starts_with("unix:") ? address : "tcp:" + address; }
+std::string with_transport(const std::string& address) {
+  return address.starts_with("unix:") ? address : "tcp:" + address;
+}
 
 }  // namespace
 
