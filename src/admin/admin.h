@@ -3,10 +3,12 @@
 //   text   stats · stats segments · version · flush_all · quit
 //   HTTP   GET or HEAD of / · /metrics · /vars.json · /healthz · /readyz (503 unless set_ready(true) was said)
 //
-// It reads published counters and takes no lock that a worker takes; what only a worker can do is asked through Hooks.
+// It reads published counters. The one lock it shares is the metrics registry's, which a worker takes only to answer a
+// client's `stats`; what only a worker can do is asked through Hooks.
 // Owner:   main. Threads: its own, "admin"; the functions here may be called from any one thread at a time.
 // Limits:  kMaxSessions connections; a line of 1 KiB, an HTTP header of 8 KiB, no body; admin.idle_timeout for each
-//          request and each reply. A client over a limit is told so and closed; nobody else notices.
+//          request and each reply. A client over a limit is closed, and told why if it is not one
+//          connection too many; nobody else notices.
 // Failure: the constructor throws one line (address in use, bad host); later trouble is logged and counted.
 #pragma once
 

@@ -34,7 +34,7 @@ struct SessionId {
 class Session final : public net::Stream {
  public:
   static constexpr std::uint32_t kLingerSec = 2;   // for the peer to answer our FIN
-  static constexpr std::uint32_t kFinishSec = 60;  // for the peer to take its last replies
+  static constexpr std::uint32_t kFinishSec = 60;  // for the peer to take each whole buffer of its last replies
 
   Session(Worker& worker, SessionId id, std::unique_ptr<Conversation> conversation, int fd);
 

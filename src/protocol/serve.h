@@ -10,7 +10,7 @@ namespace pelikan {
 
 // Bounds on what one session may do in one turn, so that it neither starves the others nor fills memory.
 struct ServeLimits {
-  std::size_t requests_max = 1024;            // executed per turn
+  std::size_t requests_max = 1024;            // executed per call
   std::size_t output_bytes_max = 256 * 1024;  // stop when this much waits to be sent (one response may overshoot)
 };
 

@@ -55,7 +55,7 @@ class Host {
   [[nodiscard]] virtual HostCounts counts() const = 0;
   // f for each connection, at most `limit` of them.
   virtual void connections(std::size_t limit, const std::function<void(const HostConnection&)>& f) const = 0;
-  // 0 quiet, 1 chatty, 2 everything.
+  // 0 to 2; remembered for `stats settings`, no log level follows it.
   virtual void set_verbosity(unsigned level) = 0;
   [[nodiscard]] virtual unsigned verbosity() const = 0;
   // Ends the process: at once, or after what was received is answered.
