@@ -1,0 +1,43 @@
+// Settings of TLS, one section per port that may speak it: [tls] for the data port, [admin_tls] for the admin port.
+// TLS is on when a certificate is given. What does not go together, or cannot be read, refuses to start: see
+// Credentials.
+#pragma once
+
+#include <string>
+
+#include "config/config.h"
+
+namespace pelikan::net::tls {
+
+struct TlsOptions : config::Section {
+  explicit TlsOptions(std::string_view section = "tls") : Section(section) {}
+  config::Option<std::string> certificate_chain{
+      this, "certificate_chain", "",
+      "PEM file: the server's certificate and its issuers, or with `certificate` the issuers alone"};
+  config::Option<std::string> certificate{this, "certificate", "", "PEM file: the server's own certificate"};
+  config::Option<std::string> private_key{this, "private_key", "", "PEM file: the key of the server's certificate"};
+  config::Option<std::string> ca_file{
+      this, "ca_file", "", "PEM file: the authorities of clients; when set, a valid client certificate is required"};
+  config::Option<std::string> crl_file{this, "crl_file", "", "PEM file: revocation lists of those authorities"};
+  config::Option<config::List> allow{
+      this,
+      "allow",
+      {},
+      "clients let in, by name: DNS:*.web.example, URI:spiffe://prod/*, IP:10.0.0.7, EMAIL:x@y, CN:x; "
+      "empty: every client with a valid certificate"};
+  config::Option<std::string> min_version{this, "min_version", "1.2", "oldest version of TLS",
+                                          config::OneOf{"1.2", "1.3"}};
+  config::Option<std::string> ciphers{this, "ciphers", "",
+                                      "TLS 1.2 ciphers, as OpenSSL spells them; empty: its choice"};
+  config::Option<std::string> ciphersuites{this, "ciphersuites", "",
+                                           "TLS 1.3 ciphersuites, as OpenSSL spells them; empty: its choice"};
+  config::Option<config::Duration> ticket_rotation{
+      this, "ticket_rotation", config::Duration{3'600'000},
+      "age at which the key of session tickets is replaced; a ticket is good for up to twice as long; 0 = no tickets",
+      config::Range{0, 86'400'000 * 7LL}};
+
+  // Was any key given?
+  [[nodiscard]] bool any_set() const;
+};
+
+}  // namespace pelikan::net::tls
