@@ -79,7 +79,7 @@ void EpollLoop::pause(Stream& stream) { stream.state_.receiving = false; }
 
 void EpollLoop::resume(Stream& stream) {
   auto& state = stream.state_;
-  if (state.receiving || state.closing) return;
+  if (state.receiving || state.closing || state.detaching) return;
   state.receiving = true;
   if (!state.ended) register_interest(stream, state.interest | EPOLLIN);
 }
@@ -94,11 +94,25 @@ void EpollLoop::close(Stream& stream) {
   if (std::exchange(state.closing, true)) return;
   state.receiving = false;
   unregister(stream);
-  closes_.push_back(&stream);
+  departures_.add(stream);
+}
+
+void EpollLoop::detach(Stream& stream) {
+  auto& state = stream.state_;
+  if (state.closing || std::exchange(state.detaching, true)) return;
+  state.receiving = false;
+  leave_when_idle(stream);
+}
+
+void EpollLoop::leave_when_idle(Stream& stream) {
+  const auto& state = stream.state_;
+  if (!state.detaching || state.closing || state.queued || state.output || state.lost) return;
+  unregister(stream);
+  departures_.add(stream);
 }
 
 void EpollLoop::wait(int timeout_ms) {
-  int timeout = queued_.empty() && closes_.empty() && accept_error_ == 0 ? timeout_ms : 0;
+  int timeout = queued_.empty() && departures_.empty() && accept_error_ == 0 ? timeout_ms : 0;
   if (timeout != 0 && !wakeup_.begin_sleep()) timeout = 0;
   const int count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout);
   wakeup_.end_sleep();
@@ -107,7 +121,7 @@ void EpollLoop::wait(int timeout_ms) {
 
 std::size_t EpollLoop::dispatch() {
   received_ = 0;
-  const std::size_t closes = closes_.size();  // a close() from below waits for the next turn
+  const std::size_t leaving = departures_.size();  // a close() or detach() from below waits for the next turn
   const std::size_t event_count = std::exchange(event_count_, 0);
   for (std::size_t i = 0; i < event_count; ++i) {
     const epoll_event& event = events_[i];
@@ -121,7 +135,7 @@ std::size_t EpollLoop::dispatch() {
   }
   if (accept_error_ != 0) ports_.front()->acceptor.on_accept_error(std::exchange(accept_error_, 0));
   work_on_queued();
-  finish_closes(closes);
+  departures_.finish(leaving);
   return received_;
 }
 
@@ -172,7 +186,6 @@ void EpollLoop::work_on_queued() {
     for (Stream* stream : batch_) work_on(*stream);
     batch_.clear();
   }
-  std::erase_if(queued_, [](const Stream* stream) { return stream->state_.closing; });
 }
 
 void EpollLoop::work_on(Stream& stream) {
@@ -184,6 +197,7 @@ void EpollLoop::work_on(Stream& stream) {
   } else if (state.output) {
     try_send(stream);
   }
+  leave_when_idle(stream);
 }
 
 void EpollLoop::try_send(Stream& stream) {
@@ -203,23 +217,15 @@ void EpollLoop::try_send(Stream& stream) {
   }
 }
 
-void EpollLoop::finish_closes(std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
-    Stream& stream = *closes_[i];
-    stream.state_.fd.reset();
-    stream.state_.output.reset();
-    stream.on_closed();
-  }
-  closes_.erase(closes_.begin(), closes_.begin() + static_cast<std::ptrdiff_t>(count));
-}
-
 void EpollLoop::listen(Acceptor& acceptor, int listening_fd) {
   ports_.push_back(std::make_unique<Port>(Port{acceptor, listening_fd}));
   if (accepting_ && !watch(*ports_.back())) throw std::runtime_error("epoll_ctl: " + std::string(std::strerror(errno)));
 }
 
 bool EpollLoop::watch(Port& port) {
-  epoll_event event{.events = EPOLLIN, .data = {.u64 = reinterpret_cast<std::uintptr_t>(&port) | kPortBit}};
+  // Exclusive: of the loops that listen to this socket one is woken, not all. Cannot be modified, only removed.
+  epoll_event event{.events = EPOLLIN | EPOLLEXCLUSIVE,
+                    .data = {.u64 = reinterpret_cast<std::uintptr_t>(&port) | kPortBit}};
   return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, port.fd, &event) == 0;
 }
 

@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "net/departures.h"
 #include "net/loop.h"
 #include "net/wakeup.h"
 
@@ -30,6 +31,7 @@ class EpollLoop final : public Loop {
   void resume(Stream& stream) override;
   void shutdown_write(Stream& stream) override;
   void close(Stream& stream) override;
+  void detach(Stream& stream) override;
 
   void listen(Acceptor& acceptor, int listening_fd) override;
   void pause_accept() override;
@@ -60,7 +62,7 @@ class EpollLoop final : public Loop {
   void try_send(Stream& stream);
   void lose(Stream& stream, int error);
   void work_on_queued();
-  void finish_closes(std::size_t count);
+  void leave_when_idle(Stream& stream);
   [[nodiscard]] bool watch(Port& port);
   void accept_batch(Port& port);
   void stop_accepting();
@@ -74,7 +76,7 @@ class EpollLoop final : public Loop {
   std::size_t received_ = 0;     // streams that got data in this turn
   std::vector<Stream*> queued_;  // have something to send or an error to be told
   std::vector<Stream*> batch_;   // the part of queued_ that is being worked on
-  std::vector<Stream*> closes_;  // wait for on_closed()
+  Departures departures_;
   std::vector<std::unique_ptr<Port>> ports_;
   bool accepting_ = true;
   int accept_error_ = 0;  // of resume_accept(), to be told by the next dispatch()

@@ -10,6 +10,8 @@
 
 namespace pelikan::net {
 
+void Stream::on_detached(Fd /*fd*/) { CHECK(!"detach() was called for a stream that does not expect it"); }
+
 EngineChoice choose_engine(Engine wanted) {
   if (wanted == Engine::kEpoll) return {Engine::kEpoll, "forced by net.engine"};
   std::string obstacle = probe_uring();

@@ -3,10 +3,11 @@
 //
 // Owner:   a listener or a worker. Threads: everything on the owner's thread, except wake() and the read-only getters.
 //          Construction, attach() and listen() may happen on another thread before the first wait() (io_uring binds the
-//          ring to the thread of the first wait()).
+//          ring to the thread of the first wait()). A stream that was detached may be attached to a loop of another
+//          thread: whatever carries it there also carries what the old owner wrote.
 // A turn:  wait() sends nothing by itself in epoll and submits in io_uring; dispatch() makes all callbacks. The caller
-//          reads the clock between the two. No callback is ever made from inside attach(), send(), pause(), resume() or
-//          close().
+//          reads the clock between the two. No callback is ever made from inside attach(), send(), pause(), resume(),
+//          detach() or close().
 // Limits:  an epoll turn receives once per stream; an io_uring turn at most what `receive_buffers` hold.
 // Failure: constructors throw. Later, all trouble of a connection is an on_end(errno), of accepting an
 //          on_accept_error(errno).
@@ -16,11 +17,19 @@
 //   attach() -> on_data()* -> on_end(0: peer finished writing | errno: connection lost) -> close() -> on_closed()
 //                  ^ pause() / resume()                                                     ^ may be called any time
 //   send() -> on_sent()       at most one buffer under way; what was under way when close() is called is dropped
+//   detach() -> on_data()*, on_end(), on_sent() of what is under way -> on_detached(descriptor)
 //
 // on_end(0) may be followed by one on_end(errno), when what is sent afterwards cannot be delivered. A connection that
 // is lost while its stream is paused and sends nothing is noticed by the next resume() or send().
 // After close() nothing but on_closed() is called, exactly once, from a later dispatch(); only then may the Stream be
 // destroyed. A Loop may be destroyed before its streams: they get no more callbacks.
+//
+// detach() takes a stream out of its loop with its connection open. No new receive is started, whatever pause() and
+// resume() said or say; what the kernel has taken from the socket for us still comes as on_data(), or as on_end(). A
+// send under way is finished, as is one that is begun before on_detached(). Then on_detached() is called, exactly once,
+// from a later dispatch(); from that call on the loop has forgotten the stream, which may be destroyed or attached
+// again, to any loop, which receives what follows. on_end(0) does not stop a detach (the next loop tells it again), but
+// a lost connection is not detached: after on_end(errno) it can only be closed. close() before on_detached() wins.
 #pragma once
 
 #include <cstddef>
@@ -48,8 +57,11 @@ class Stream {
   virtual void on_sent() = 0;
   // The descriptor is closed and the loop has forgotten the stream: its owner may destroy it.
   virtual void on_closed() = 0;
+  // The loop has forgotten the stream; the connection is its owner's. For who calls detach(), else a CHECK failure.
+  virtual void on_detached(Fd fd);
 
  private:
+  friend class Departures;
   friend class EpollLoop;
   friend class UringLoop;
   // What an engine keeps per stream, so that a connection needs no second allocation.
@@ -61,6 +73,8 @@ class Stream {
     bool ended = false;            // on_end() was called
     bool lost = false;             // ... with an errno
     bool closing = false;          // close() was called
+    bool detaching = false;        // detach() was called
+    std::uint8_t departures = 0;   // its entries in the loop's Departures
     bool queued = false;           // in the loop's list of streams that want something done
 
     // epoll
@@ -117,9 +131,11 @@ class Loop {
   // Sends FIN; receiving goes on. REQUIRES: no send under way.
   virtual void shutdown_write(Stream& stream) = 0;
   virtual void close(Stream& stream) = 0;
+  // A second one changes nothing, nor does one after close().
+  virtual void detach(Stream& stream) = 0;
 
   // More than one listening socket may be added. They stay their owner's, who closes them after the loop is destroyed,
-  // or after pause_accept() and a turn.
+  // or after pause_accept() and a turn. Several loops may listen to the same one: each connection comes to one of them.
   virtual void listen(Acceptor& acceptor, int listening_fd) = 0;
   virtual void pause_accept() = 0;
   virtual void resume_accept() = 0;

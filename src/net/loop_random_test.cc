@@ -31,11 +31,11 @@ class Echo : public Recorder {
     keep = false;
     when_data = [this](std::string_view bytes) {
       waiting_ += bytes;
-      if (waiting_.size() > 20'000) loop.pause(*this);
+      if (waiting_.size() > 20'000) loop->pause(*this);
       flush();
     };
     when_sent = [this] {
-      loop.resume(*this);
+      loop->resume(*this);
       flush();
     };
   }

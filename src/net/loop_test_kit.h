@@ -133,7 +133,7 @@ inline std::string peer_read(const Fd& peer, bool* ended = nullptr, std::size_t 
 
 class Recorder : public Stream {
  public:
-  explicit Recorder(Loop& owner) : loop(owner) {}
+  explicit Recorder(Loop& owner) : loop(&owner) {}
 
   void on_data(std::string_view bytes) override {
     EXPECT_FALSE(closing_called) << "on_data after close";
@@ -160,23 +160,43 @@ class Recorder : public Stream {
     EXPECT_TRUE(closing_called);
     ++closed;
   }
+  void on_detached(Fd fd) override {
+    EXPECT_TRUE(detach_called);
+    EXPECT_FALSE(closing_called) << "on_detached after close";
+    EXPECT_FALSE(sending) << "on_detached before on_sent";
+    EXPECT_TRUE(fd);
+    detach_called = false;
+    ++detached;
+    descriptor = std::move(fd);
+    if (when_detached) when_detached();
+  }
 
   void send(std::string_view bytes, SentNotice notice = SentNotice::kSoon) {
     Buffer buffer(pool());
     buffer.append(bytes);
     sending = true;
-    loop.send(*this, std::move(buffer), notice);
+    loop->send(*this, std::move(buffer), notice);
   }
   void close() {
     closing_called = true;
-    loop.close(*this);
+    loop->close(*this);
+  }
+  void detach() {
+    detach_called = true;
+    loop->detach(*this);
+  }
+  // After on_detached(): a new life in this or another loop.
+  void attach_to(Loop& other) {
+    loop = &other;
+    ends.clear();
+    loop->attach(*this, std::move(descriptor));
   }
   static BufferPool& pool() {
     static BufferPool shared(std::size_t{1} << 30);
     return shared;
   }
 
-  Loop& loop;
+  Loop* loop;
   std::string data;
   bool keep = true;  // received bytes in `data`
   std::size_t received = 0;
@@ -185,9 +205,13 @@ class Recorder : public Stream {
   int closed = 0;
   bool sending = false;
   bool closing_called = false;
+  int detached = 0;
+  bool detach_called = false;
+  Fd descriptor;  // after on_detached()
   std::function<void(std::string_view)> when_data;
   std::function<void(int)> when_end;
   std::function<void()> when_sent;
+  std::function<void()> when_detached;
 };
 
 inline void turn(Loop& loop, int timeout_ms = 0) {
@@ -212,7 +236,7 @@ inline bool run_until(Loop& loop, const std::function<bool()>& done, const std::
 
 inline void close_and_forget(Recorder& stream) {
   stream.close();
-  run_until(stream.loop, [&] { return stream.closed > 0; });
+  run_until(*stream.loop, [&] { return stream.closed > 0; });
   EXPECT_EQ(stream.closed, 1);
 }
 

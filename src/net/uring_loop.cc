@@ -65,7 +65,7 @@ void UringLoop::send(Stream& stream, Buffer&& output, SentNotice notice) {
   auto& state = stream.state_;
   CHECK(!state.closing && !state.output);
   state.output.emplace(std::move(output));
-  state.send_at_once = notice == SentNotice::kLater;
+  state.send_at_once = notice == SentNotice::kLater && !state.detaching;
   queue(stream);
 }
 
@@ -76,11 +76,11 @@ void UringLoop::tell_soon(Stream& stream) {
 
 void UringLoop::pause(Stream& stream) {
   stream.state_.receiving = false;
-  if (!stream.state_.closing) queue(stream);
+  if (!stream.state_.closing && !stream.state_.detaching) queue(stream);
 }
 
 void UringLoop::resume(Stream& stream) {
-  if (stream.state_.closing) return;
+  if (stream.state_.closing || stream.state_.detaching) return;
   stream.state_.receiving = true;
   queue(stream);
 }
@@ -93,6 +93,14 @@ void UringLoop::shutdown_write(Stream& stream) {
 void UringLoop::close(Stream& stream) {
   if (std::exchange(stream.state_.closing, true)) return;
   stream.state_.receiving = false;
+  queue(stream);
+}
+
+void UringLoop::detach(Stream& stream) {
+  auto& state = stream.state_;
+  if (state.closing || std::exchange(state.detaching, true)) return;
+  state.receiving = false;
+  tell_soon(stream);
   queue(stream);
 }
 
@@ -116,7 +124,7 @@ void UringLoop::wait(int timeout_ms) {
   const bool sends_in_doubt = !unnoticed_.empty();
   submit_wanted();
   const bool refused = !queued_.empty() || !starved_.empty() || ports_changed_ || !wakeup_armed_;
-  const bool busy = refused || sends_in_doubt || !closes_.empty() || ring_.completions() > 0;
+  const bool busy = refused || sends_in_doubt || !departures_.empty() || ring_.completions() > 0;
   int timeout = busy ? 0 : timeout_ms;
   if (timeout != 0 && !wakeup_.begin_sleep()) timeout = 0;
   ring_.wait(timeout);
@@ -126,7 +134,7 @@ void UringLoop::wait(int timeout_ms) {
 std::size_t UringLoop::dispatch() {
   ++turn_;
   received_ = 0;
-  const std::size_t closes = closes_.size();
+  const std::size_t leaving = departures_.size();
   finish_unnoticed_sends();
   std::array<io_uring_cqe*, kBatch> batch;
   unsigned budget = ring_.completions_max();
@@ -138,7 +146,7 @@ std::size_t UringLoop::dispatch() {
     budget -= count;
   }
   std::erase_if(unnoticed_, [](const Stream* stream) { return !unnoticed(*stream); });
-  finish_closes(closes);
+  departures_.finish(leaving);
   return received_;
 }
 
@@ -193,14 +201,16 @@ bool UringLoop::arrange(Stream& stream) {
   const bool wanted = state.receiving && !state.ended;
   if (wanted && !state.receive_armed && !arm_receive(stream)) return false;
   if (!wanted && state.receive_armed && !cancel_receive(stream)) return false;
-  return !state.output || state.send_armed || state.lost || arm_send(stream);
+  if (state.output && !state.send_armed && !state.lost && !arm_send(stream)) return false;
+  if (state.detaching && state.pending == 0 && !state.lost) departures_.add(stream);
+  return true;
 }
 
 bool UringLoop::arrange_close(Stream& stream) {
   const auto& state = stream.state_;
   if (state.receive_armed && !cancel_receive(stream)) return false;
   if (state.send_armed && !cancel_send(stream)) return false;
-  if (state.pending == 0) closes_.push_back(&stream);
+  if (state.pending == 0) departures_.add(stream);
   return true;
 }
 
@@ -347,11 +357,8 @@ void UringLoop::finish_unnoticed_sends() {
     auto& state = stream->state_;
     state.send_armed = false;
     --state.pending;
-    if (state.closing) {
-      queue(*stream);
-    } else if (!state.lost) {
-      finish_send(*stream);
-    }
+    if (state.closing || state.detaching) queue(*stream);
+    if (!state.closing && !state.lost) finish_send(*stream);
   }
   unnoticed_.clear();
 }
@@ -374,16 +381,6 @@ void UringLoop::handle_accept(Port& port, const io_uring_cqe& completion) {
     pause_accept();
     port.acceptor.on_accept_error(-completion.res);
   }
-}
-
-void UringLoop::finish_closes(std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
-    Stream& stream = *closes_[i];
-    stream.state_.fd.reset();
-    stream.state_.output.reset();
-    stream.on_closed();
-  }
-  closes_.erase(closes_.begin(), closes_.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
 }  // namespace pelikan::net

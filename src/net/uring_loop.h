@@ -3,8 +3,8 @@
 // Owner, threads: as Loop; the ring is bound to the thread of the first wait().
 // A callback only changes what a stream wants; wait() compares that with what is under way in the kernel and submits
 // the difference, so all sends, receives and cancellations of a turn travel in one io_uring_enter, and a pause() that
-// is taken back in the same turn costs nothing. `State::pending` counts the completions to come: on_closed() waits for
-// zero.
+// is taken back in the same turn costs nothing. `State::pending` counts the completions to come: on_closed() and
+// on_detached() wait for zero.
 //
 //   receive: idle --- wants data ---> armed --- end, error, no buffers, cancelled ---> idle
 //                                       | not wanted any more: cancel, once at a time
@@ -22,6 +22,7 @@
 #include <memory>
 #include <vector>
 
+#include "net/departures.h"
 #include "net/loop.h"
 #include "net/uring_ring.h"
 #include "net/wakeup.h"
@@ -40,6 +41,7 @@ class UringLoop final : public Loop {
   void resume(Stream& stream) override;
   void shutdown_write(Stream& stream) override;
   void close(Stream& stream) override;
+  void detach(Stream& stream) override;
 
   void listen(Acceptor& acceptor, int listening_fd) override;
   void pause_accept() override;
@@ -81,7 +83,6 @@ class UringLoop final : public Loop {
   void finish_send(Stream& stream);
   static bool unnoticed(const Stream& stream) { return stream.state_.send_armed && stream.state_.send_at_once; }
   void finish_unnoticed_sends();
-  void finish_closes(std::size_t count);
   void lose(Stream& stream, int error);
 
   Wakeup wakeup_;
@@ -94,7 +95,7 @@ class UringLoop final : public Loop {
   std::vector<Stream*> queued_;     // what they want may differ from what is under way
   std::vector<Stream*> starved_;    // the same, and they come first
   std::vector<Stream*> unnoticed_;  // have sends that complete without a completion
-  std::vector<Stream*> closes_;     // nothing under way, wait for on_closed()
+  Departures departures_;
   std::vector<std::unique_ptr<Port>> ports_;
   bool ports_changed_ = false;
   bool accepting_ = true;
