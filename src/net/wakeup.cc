@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <stdexcept>
 #include <string>
@@ -14,15 +15,10 @@ Wakeup::Wakeup() : fd_(::eventfd(0, EFD_CLOEXEC)) {
 }
 
 void Wakeup::signal() noexcept {
-  if (state_.exchange(State::kSignalled, std::memory_order_acq_rel) != State::kAsleep) return;
+  if (!state_.signal()) return;
   const std::uint64_t one = 1;
   while (::write(fd_.get(), &one, sizeof(one)) < 0 && errno == EINTR) {
   }
-}
-
-bool Wakeup::begin_sleep() noexcept {
-  State expected = State::kAwake;
-  return state_.compare_exchange_strong(expected, State::kAsleep, std::memory_order_acq_rel);
 }
 
 }  // namespace pelikan::net

@@ -1,18 +1,11 @@
 // How another thread ends a loop's wait(): an eventfd, written only when the loop sleeps.
 //
 // Owner:   a loop. Threads: signal() on any, the rest on the loop's thread.
-//
-//              begin_sleep()                          The eventfd is written on the edge asleep -> signalled only. Both
-//    awake ------------------> asleep                 sides change it by read-modify-write: what a thread published
-//      ^  ^                      | signal() + write   before signal() is visible after the loop's next end_sleep().
-//      |  +----- end_sleep() ----+                    No edge signalled -> asleep: no signal is slept through.
-//      +-------- end_sleep() -- signalled <--- signal() --- awake
+// When to write, and why no signal is lost: queue/sleep_state.h.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-
 #include "net/fd.h"
+#include "queue/sleep_state.h"
 
 namespace pelikan::net {
 
@@ -23,14 +16,12 @@ class Wakeup {
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
   void signal() noexcept;
   // False: a signal has come, do not sleep.
-  [[nodiscard]] bool begin_sleep() noexcept;
-  void end_sleep() noexcept { state_.exchange(State::kAwake, std::memory_order_acq_rel); }
+  [[nodiscard]] bool begin_sleep() noexcept { return state_.begin_sleep(); }
+  void end_sleep() noexcept { state_.end_sleep(); }
 
  private:
-  enum class State : std::uint8_t { kAwake, kAsleep, kSignalled };
-
   Fd fd_;
-  std::atomic<State> state_{State::kAwake};
+  SleepState state_;
 };
 
 }  // namespace pelikan::net
