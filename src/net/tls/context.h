@@ -2,52 +2,54 @@
 // allow-list. A reload makes a new one; sessions keep the one they began with.
 //
 // Owner: shared by Credentials and the sessions. Threads: any; nothing here changes after load().
-// Client side: connect() and ClientOptions, for tools and tests.
+// Client side: ClientContext, for tools and tests.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
+#include "base/clock.h"
+#include "net/tls/handles.h"
 #include "net/tls/options.h"
 #include "net/tls/session.h"
 
-struct ssl_ctx_st;
-struct x509_st;
-
 namespace pelikan::net::tls {
-
-class TicketKeys;
-class AllowList;
 
 class Context {
  public:
   // Throws std::runtime_error with one line that names the setting, the file and what is wrong with it: unreadable, no
   // PEM in it, key and certificate do not belong together, expired, not yet valid, a key without a certificate, a CRL
   // that no authority has signed, a malformed pattern ...
+  // `clock` says what has expired, now and later; it outlives all sessions. Session tickets of `previous` stay good when
+  // both let in the same clients.
   [[nodiscard]] static std::shared_ptr<const Context> load(const TlsOptions& options,
-                                                           std::shared_ptr<TicketKeys> ticket_keys);
-  ~Context();
-  Context(const Context&) = delete;
-  Context& operator=(const Context&) = delete;
+                                                           const Clock& clock = system_clock(),
+                                                           const Context* previous = nullptr);
+  static const Clock& system_clock();
 
   // The server's side of a new connection. Null: no memory.
   [[nodiscard]] std::unique_ptr<Session> accept() const;
   [[nodiscard]] bool requires_client_certificate() const noexcept;
-  // Of the contents of all files and of the settings; of those that decide which clients are let in (CA, CRL).
+  // Of the contents of all files and of the settings; of those that decide which clients are let in (CA, CRL, patterns).
   [[nodiscard]] std::uint64_t fingerprint() const noexcept { return fingerprint_; }
   [[nodiscard]] std::uint64_t trust_fingerprint() const noexcept { return trust_fingerprint_; }
-  // For Asio, which counts a reference of its own.
-  [[nodiscard]] ssl_ctx_st* native() const noexcept { return context_; }
+  // Unix times: when the server's certificate expires, and when the first revocation list is out of date (0: none).
+  [[nodiscard]] std::int64_t not_after() const noexcept { return not_after_; }
+  [[nodiscard]] std::int64_t lists_end() const noexcept { return lists_end_; }
+  // For Asio, which counts a reference of its own; sessions made from it may outlive this Context. They lack what
+  // Session adds: the end of a client that floods us with messages that OpenSSL handles by itself.
+  [[nodiscard]] ssl_ctx_st* native() const noexcept { return context_.get(); }
 
  private:
-  friend class Session;
+  friend class ContextLoader;
   Context() = default;
 
-  ssl_ctx_st* context_ = nullptr;
-  std::unique_ptr<const AllowList> allow_;
-  std::shared_ptr<TicketKeys> ticket_keys_;
+  Handle<ssl_ctx_st> context_;
   std::uint64_t fingerprint_ = 0;
   std::uint64_t trust_fingerprint_ = 0;
+  std::int64_t not_after_ = 0;
+  std::int64_t lists_end_ = 0;
 };
 
 struct ClientOptions {
@@ -61,7 +63,8 @@ struct ClientOptions {
 // The client's side. Sessions resume each other: with a ticket that an earlier session got.
 class ClientContext {
  public:
-  explicit ClientContext(const ClientOptions& options);  // throws std::runtime_error, one line
+  // Throws std::runtime_error, one line. `prefix` is put before the keys' names in it.
+  explicit ClientContext(const ClientOptions& options, const std::string& prefix = "tls.");
   ~ClientContext();
   ClientContext(const ClientContext&) = delete;
   ClientContext& operator=(const ClientContext&) = delete;
@@ -72,8 +75,8 @@ class ClientContext {
 
  private:
   struct Tickets;
-  ssl_ctx_st* context_ = nullptr;
   std::unique_ptr<Tickets> tickets_;
+  Handle<ssl_ctx_st> context_;
 };
 
 }  // namespace pelikan::net::tls

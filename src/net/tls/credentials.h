@@ -12,19 +12,31 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "metrics/metrics.h"
 #include "net/tls/context.h"
 #include "net/tls/options.h"
 
 namespace pelikan::net::tls {
 
-class TicketKeys;
+// Named after the section, as two ports may have Credentials: "tls_reload", "admin_tls_reload".
+class ReloadMetrics : public metrics::Group {
+ public:
+  explicit ReloadMetrics(std::string_view section) : section_(section) {}
 
-struct ReloadMetrics : metrics::Group {
-  metrics::Counter reload{this, "tls_reload", "certificates read again, with success (changed or not)"};
-  metrics::Counter reload_ex{this, "tls_reload_ex", "certificates read again, but something was wrong: the old stay"};
-  metrics::Counter swap{this, "tls_swap", "times that new certificates, authorities or lists were put in force"};
-  metrics::Gauge not_after{this, "tls_certificate_not_after", "Unix time at which the server's certificate expires"};
+ private:
+  std::string section_;
+  std::string names_[5] = {section_ + "_reload", section_ + "_reload_ex", section_ + "_swap",
+                           section_ + "_certificate_not_after", section_ + "_crl_next_update"};
+
+ public:
+  metrics::Counter reload{this, names_[0].c_str(), "certificates read again, with success (changed or not)"};
+  metrics::Counter reload_ex{this, names_[1].c_str(), "certificates read again, but something was wrong: the old stay"};
+  metrics::Counter swap{this, names_[2].c_str(), "times that new certificates, authorities or lists were put in force"};
+  metrics::Gauge not_after{this, names_[3].c_str(), "Unix time at which the server's certificate expires"};
+  metrics::Gauge lists_end{this, names_[4].c_str(),
+                           "Unix time at which the first revocation list is out of date, and its clients are refused; "
+                           "0: there is none"};
 };
 
 enum class Reloaded : std::uint8_t {
@@ -35,8 +47,8 @@ enum class Reloaded : std::uint8_t {
 
 class Credentials {
  public:
-  // REQUIRES: `options` outlive this. Throws.
-  explicit Credentials(const TlsOptions& options);
+  // REQUIRES: `options` outlive this, and `clock` all sessions. Throws.
+  explicit Credentials(const TlsOptions& options, const Clock& clock = Context::system_clock());
   ~Credentials();
 
   [[nodiscard]] std::shared_ptr<const Context> current() const;
@@ -45,11 +57,14 @@ class Credentials {
   [[nodiscard]] std::vector<std::string> directories() const;
 
  private:
+  void put_in_force(std::shared_ptr<const Context> context);
+
   const TlsOptions& options_;
-  std::shared_ptr<TicketKeys> ticket_keys_;
+  const Clock& clock_;
+  std::mutex reload_mutex_;  // one reload at a time; current() does not wait for it
+  ReloadMetrics metrics_;    // GUARDED_BY(reload_mutex_)
   mutable std::mutex mutex_;
   std::shared_ptr<const Context> current_;  // GUARDED_BY(mutex_)
-  ReloadMetrics metrics_;                   // GUARDED_BY(mutex_)
 };
 
 }  // namespace pelikan::net::tls

@@ -17,11 +17,12 @@ enum class Cause : std::uint8_t {
   kExpired,
   kNotYetValid,
   kRevoked,
-  kNotAllowed,      // valid, but no name of it is on the allow-list
-  kBadCertificate,  // anything else that is wrong with it
-  kRenegotiation,   // TLS 1.2: the client asked for a new handshake
-  kPeerAlert,       // the client ended it (it may not trust us)
-  kResources,       // memory, or OpenSSL itself
+  kNoRevocationList,  // revocation is checked, but no list in force covers it: ours is missing or has grown too old
+  kNotAllowed,        // valid, but no name of it is on the allow-list
+  kBadCertificate,    // anything else that is wrong with it
+  kRenegotiation,     // TLS 1.2: the client asked for a new handshake
+  kPeerAlert,         // the client ended it (it may not trust us)
+  kResources,         // memory, or OpenSSL itself
 };
 inline constexpr std::size_t kCauses = static_cast<std::size_t>(Cause::kResources) + 1;
 

@@ -10,6 +10,9 @@
 namespace pelikan::net::tls {
 
 struct TlsOptions : config::Section {
+  static constexpr const char* kMinVersion = "1.2";
+  static constexpr config::Duration kTicketRotation{3'600'000};
+
   explicit TlsOptions(std::string_view section = "tls") : Section(section) {}
   config::Option<std::string> certificate_chain{
       this, "certificate_chain", "",
@@ -23,21 +26,22 @@ struct TlsOptions : config::Section {
       this,
       "allow",
       {},
-      "clients let in, by name: DNS:*.web.example, URI:spiffe://prod/*, IP:10.0.0.7, EMAIL:x@y, CN:x; "
-      "empty: every client with a valid certificate"};
-  config::Option<std::string> min_version{this, "min_version", "1.2", "oldest version of TLS",
+      "clients let in, by name: DNS:*.web.example, URI:spiffe://prod/**, IP:10.0.0.7, EMAIL:x@y, CN:x; "
+      "`*` ends at the next . / or @, `**` does not; empty: every client with a valid certificate"};
+  config::Option<std::string> min_version{this, "min_version", kMinVersion, "oldest version of TLS",
                                           config::OneOf{"1.2", "1.3"}};
   config::Option<std::string> ciphers{this, "ciphers", "",
-                                      "TLS 1.2 ciphers, as OpenSSL spells them; empty: its choice"};
+                                      "TLS 1.2 ciphers, as OpenSSL spells them; empty: ECDHE with AES-GCM or ChaCha20"};
   config::Option<std::string> ciphersuites{this, "ciphersuites", "",
-                                           "TLS 1.3 ciphersuites, as OpenSSL spells them; empty: its choice"};
+                                           "TLS 1.3 ciphersuites, as OpenSSL spells them; empty: AES-GCM or ChaCha20"};
   config::Option<config::Duration> ticket_rotation{
-      this, "ticket_rotation", config::Duration{3'600'000},
+      this, "ticket_rotation", kTicketRotation,
       "age at which the key of session tickets is replaced; a ticket is good for up to twice as long; 0 = no tickets",
       config::Range{0, 86'400'000 * 7LL}};
 
-  // Was any key given?
+  // Does a file or a pattern say that TLS is wanted?
   [[nodiscard]] bool any_set() const;
+  void check() const override;
 };
 
 }  // namespace pelikan::net::tls

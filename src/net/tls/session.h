@@ -21,12 +21,12 @@
 
 #include "base/buffer.h"
 #include "net/tls/failure.h"
-
-struct ssl_st;
+#include "net/tls/handles.h"
 
 namespace pelikan::net::tls {
 
 class Context;
+struct Wire;
 
 class Session {
  public:
@@ -70,12 +70,18 @@ class Session {
 
  private:
   friend class Context;
-  explicit Session(ssl_st* ssl);  // takes it over
+  friend class ClientContext;
+  static std::unique_ptr<Session> over(Handle<ssl_st> ssl);  // null: no memory
+  Session(Handle<ssl_st> ssl, std::unique_ptr<Wire> wire);
 
-  struct Bytes;  // what the BIO reads from and writes to during a call
+  [[nodiscard]] bool begins_like_tls(std::string_view bytes);
+  [[nodiscard]] bool waits(int result);  // for more bytes; if not, failure_ says why
+  [[nodiscard]] bool admit();            // after the handshake
+  void fail(Cause cause, std::string text);
 
-  ssl_st* ssl_;
-  std::unique_ptr<Bytes> bytes_;
+  std::unique_ptr<Wire> wire_;  // outlives ssl_, which refers to it
+  Handle<ssl_st> ssl_;
+  std::uint8_t first_bytes_ = 0;  // how many of the connection's first bytes have been looked at
   Failure failure_;
   std::string peer_;
 };

@@ -1,0 +1,27 @@
+#include "net/tls/options.h"
+
+namespace pelikan::net::tls {
+
+// By value, not by is_set(): what --print-config writes must load again.
+bool TlsOptions::any_set() const {
+  for (const auto* text :
+       {&certificate_chain, &certificate, &private_key, &ca_file, &crl_file, &ciphers, &ciphersuites})
+    if (!(*text)().empty()) return true;
+  return !allow().empty() || min_version() != kMinVersion || ticket_rotation() != kTicketRotation;
+}
+
+void TlsOptions::check() const {
+  const auto fail = [this](const config::Entry& key, std::string_view what) {
+    throw config::Error(std::string(name()) + "." + std::string(key.name()) + ": " + std::string(what));
+  };
+  if (!any_set()) return;
+  if (certificate().empty() && certificate_chain().empty())
+    fail(certificate_chain, "other keys of this section are set, so a certificate is needed too (or none of them)");
+  if (private_key().empty()) fail(private_key, "a certificate is set, so its private key is needed too");
+  if (!crl_file().empty() && ca_file().empty())
+    fail(crl_file, "has no effect without ca_file, the authorities of clients: set that too");
+  if (!allow().empty() && ca_file().empty())
+    fail(allow, "has no effect without ca_file, which makes clients show a certificate: set that too");
+}
+
+}  // namespace pelikan::net::tls

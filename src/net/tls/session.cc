@@ -1,0 +1,154 @@
+#include "net/tls/session.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include <new>
+#include <utility>
+
+#include "base/check.h"
+#include "net/tls/admission.h"
+#include "net/tls/context.h"
+#include "net/tls/explain.h"
+#include "net/tls/names.h"
+#include "net/tls/wire.h"
+
+namespace pelikan::net::tls {
+namespace {
+
+constexpr std::size_t kRecordOverheadMax = 96;  // header, nonce, padding and tag of any cipher
+
+}  // namespace
+
+std::unique_ptr<Session> Session::over(Handle<SSL> ssl) {
+  auto wire = std::make_unique<Wire>();
+  BIO* bio = new_wire_bio(*wire);
+  if (bio == nullptr) return nullptr;
+  SSL_set_bio(ssl.get(), bio, bio);
+  return std::unique_ptr<Session>(new Session(std::move(ssl), std::move(wire)));
+}
+
+Session::Session(Handle<SSL> ssl, std::unique_ptr<Wire> wire) : wire_(std::move(wire)), ssl_(std::move(ssl)) {}
+Session::~Session() = default;
+
+Session::Progress Session::handshake(std::string_view& bytes, Buffer& wire) {
+  if (!begins_like_tls(bytes)) {
+    fail(Cause::kPlainText, peer_called(ssl_.get()) + " speaks no TLS: its first bytes are no TLS record");
+    return Progress::kFailed;
+  }
+  int result = 0;
+  {
+    const WireCall call(*wire_, bytes, wire);
+    result = SSL_do_handshake(ssl_.get());
+  }
+  if (result != 1) return waits(result) ? Progress::kMore : Progress::kFailed;
+  wire_->established = true;
+  return admit() ? Progress::kDone : Progress::kFailed;
+}
+
+// Each record begins with its type, then 3. The first is a handshake message, or from a server also an alert.
+bool Session::begins_like_tls(std::string_view bytes) {
+  constexpr char kAlert = 0x15, kHandshake = 0x16, kVersionMajor = 0x03;
+  for (; first_bytes_ < 2 && !bytes.empty(); ++first_bytes_, bytes.remove_prefix(1)) {
+    const char byte = bytes.front();
+    const bool type_fits = byte == kHandshake || (byte == kAlert && !SSL_is_server(ssl_.get()));
+    if (first_bytes_ == 0 ? !type_fits : byte != kVersionMajor) return false;
+  }
+  return true;
+}
+
+// What OpenSSL and the callbacks have seen to is looked at again: whatever happened, nobody comes in without.
+bool Session::admit() {
+  const X509* certificate = SSL_get0_peer_certificate(ssl_.get());
+  const Admission* admission = Admission::of(SSL_get_SSL_CTX(ssl_.get()));
+  if (admission == nullptr || !admission->certificate_required()) {
+    if (certificate != nullptr) peer_ = name_shown(certificate);
+    return true;
+  }
+  if (certificate == nullptr || SSL_get_verify_result(ssl_.get()) != X509_V_OK) {
+    fail(Cause::kNoCertificate, "the client has no verified certificate");
+    return false;
+  }
+  std::optional<std::string> name = admission->name_admitted(certificate);
+  if (!name) {
+    fail(Cause::kNotAllowed,
+         "the certificate of client " + name_shown(certificate) + ": no name in it is on the allow-list");
+    return false;
+  }
+  peer_ = std::move(*name);
+  return true;
+}
+
+bool Session::waits(int result) {
+  const int error = SSL_get_error(ssl_.get(), result);
+  if (wire_->no_memory) {
+    fail(Cause::kResources, "no memory to send");
+  } else if (wire_->renegotiation) {
+    fail(Cause::kRenegotiation, peer_called(ssl_.get()) + " asked for a new handshake, which is not allowed");
+  } else if (wire_->stopped()) {
+    fail(Cause::kProtocol, peer_called(ssl_.get()) + " sent too many TLS messages and no data");
+  } else if (error == SSL_ERROR_WANT_READ) {
+    return true;
+  } else {
+    failure_ = explain(ssl_.get());
+  }
+  return false;
+}
+
+Session::Progress Session::receive(std::string_view& bytes, std::span<char> scratch, std::string_view& plain,
+                                   Buffer& wire) {
+  CHECK(scratch.size() >= kPlainBytesMax);
+  plain = {};
+  std::size_t count = 0;
+  int result = 0;
+  {
+    const WireCall call(*wire_, bytes, wire);
+    result = SSL_read_ex(ssl_.get(), scratch.data(), scratch.size(), &count);
+  }
+  if (result == 1) {
+    wire_->messages = 0;
+    plain = {scratch.data(), count};
+    return Progress::kMore;
+  }
+  if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_ZERO_RETURN) {
+    bytes = {};
+    return Progress::kDone;
+  }
+  return waits(result) ? Progress::kMore : Progress::kFailed;
+}
+
+bool Session::send(std::string_view plain, Buffer& wire) {
+  if (plain.empty()) return true;
+  // Grown once, not with each record.
+  static_cast<void>(wire.prepare(plain.size() + (plain.size() / kPlainBytesMax + 1) * kRecordOverheadMax));
+  std::string_view nothing;
+  std::size_t count = 0;
+  const WireCall call(*wire_, nothing, wire);
+  const int result = SSL_write_ex(ssl_.get(), plain.data(), plain.size(), &count);
+  if (result == 1) return true;
+  if (waits(result)) fail(Cause::kResources, "OpenSSL did not write");  // the BIO takes everything
+  return false;
+}
+
+void Session::finish(Buffer& wire) {
+  if (!wire_->established) return;
+  std::string_view nothing;
+  const WireCall call(*wire_, nothing, wire);
+  SSL_shutdown(ssl_.get());
+  ERR_clear_error();
+}
+
+bool Session::release_buffers() noexcept { return SSL_free_buffers(ssl_.get()) == 1; }
+
+const char* Session::version() const noexcept { return SSL_get_version(ssl_.get()); }
+const char* Session::cipher() const noexcept { return SSL_get_cipher_name(ssl_.get()); }
+bool Session::resumed() const noexcept { return SSL_session_reused(ssl_.get()) == 1; }
+
+bool Session::still_admitted(const Context& context, Failure& why) const {
+  return Admission::of(context.native())
+      ->admits(context.native(), SSL_get0_peer_certificate(ssl_.get()), SSL_get_peer_cert_chain(ssl_.get()), why);
+}
+
+void Session::fail(Cause cause, std::string text) { failure_ = {cause, std::move(text)}; }
+
+}  // namespace pelikan::net::tls

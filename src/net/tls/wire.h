@@ -1,0 +1,53 @@
+// The BIO between OpenSSL and a Session: OpenSSL reads from the bytes that a call was given and writes into its buffer.
+//
+// It is also where a Session stops OpenSSL. Some messages OpenSSL handles by itself, one after the other for as long as
+// there are bytes: requests to renegotiate (TLS 1.2) and KeyUpdates (TLS 1.3; each costs some microseconds and only 27
+// bytes). When one of the first or more than kMessagesMax of the others in a row were seen, it gets no more bytes.
+// Owner:   the Session. Threads: those of the Session.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/buffer.h"
+
+struct bio_st;
+struct ssl_ctx_st;
+struct ssl_st;
+
+namespace pelikan::net::tls {
+
+struct Wire {
+  static constexpr std::uint32_t kMessagesMax = 32;
+
+  std::string_view in;
+  Buffer* out = nullptr;
+  std::uint32_t messages = 0;  // handshake messages since application data was read; not those of the handshake itself
+  bool established = false;
+  bool renegotiation = false;
+  bool no_memory = false;
+
+  [[nodiscard]] bool stopped() const noexcept { return renegotiation || messages > kMessagesMax; }
+};
+
+// Lends the bytes and the buffer to the BIO, for one call of OpenSSL. Clears OpenSSL's errors first.
+class WireCall {
+ public:
+  WireCall(Wire& wire, std::string_view& in, Buffer& out) noexcept;
+  ~WireCall();
+  WireCall(const WireCall&) = delete;
+  WireCall& operator=(const WireCall&) = delete;
+
+ private:
+  Wire& wire_;
+  std::string_view& in_;
+};
+
+// Null: no memory. `wire` must outlive it.
+[[nodiscard]] bio_st* new_wire_bio(Wire& wire);
+// Null: the SSL has another BIO (Asio's).
+[[nodiscard]] Wire* wire_of(const ssl_st* ssl) noexcept;
+// Lets the Wires of all SSLs of `context` count messages and notice renegotiation.
+void watch_messages(ssl_ctx_st* context);
+
+}  // namespace pelikan::net::tls
