@@ -5,18 +5,26 @@
 #include <new>
 #include <utility>
 
+#include "base/check.h"
+
 namespace pelikan {
 
 BufferPool::~BufferPool() {
-  for (char* block : free_blocks_) std::free(block);
+  for (const auto* blocks : {&free_small_blocks_, &free_blocks_}) {
+    for (char* block : *blocks) std::free(block);
+  }
+}
+
+std::vector<char*>* BufferPool::free_blocks_of(std::size_t bytes) noexcept {
+  return bytes == kBlockBytes ? &free_blocks_ : bytes == kSmallBlockBytes ? &free_small_blocks_ : nullptr;
 }
 
 char* BufferPool::allocate(std::size_t& bytes) {
-  bytes = std::max(bytes, kBlockBytes);
-  bytes_in_use_.store(bytes_in_use() + bytes, std::memory_order_relaxed);
-  if (bytes == kBlockBytes && !free_blocks_.empty()) {
-    char* block = free_blocks_.back();
-    free_blocks_.pop_back();
+  bytes = bytes <= kSmallBlockBytes ? kSmallBlockBytes : std::max(bytes, kBlockBytes);
+  bytes_in_use_ += bytes;
+  if (auto* free_blocks = free_blocks_of(bytes); free_blocks != nullptr && !free_blocks->empty()) {
+    char* block = free_blocks->back();
+    free_blocks->pop_back();
     return block;
   }
   auto* block = static_cast<char*>(std::malloc(bytes));
@@ -25,16 +33,23 @@ char* BufferPool::allocate(std::size_t& bytes) {
 }
 
 void BufferPool::release(char* block, std::size_t bytes) noexcept {
-  bytes_in_use_.store(bytes_in_use() - bytes, std::memory_order_relaxed);
-  if (bytes != kBlockBytes || free_blocks_.size() >= kFreeBlocksMax) {
+  bytes_in_use_ -= bytes;
+  auto* free_blocks = free_blocks_of(bytes);
+  if (free_blocks == nullptr || free_blocks->size() >= kFreeBlocksMax) {
     std::free(block);
     return;
   }
-  free_blocks_.push_back(block);
+  free_blocks->push_back(block);
 }
 
 void Buffer::reset() noexcept {
-  if (data_ != nullptr) pool_->release(data_, capacity_);
+  if (data_ != nullptr) {
+    if (pool_ != nullptr) {
+      pool_->release(data_, capacity_);
+    } else {
+      std::free(data_);
+    }
+  }
   data_ = nullptr;
   begin_ = end_ = capacity_ = 0;
 }
@@ -45,6 +60,17 @@ void Buffer::swap(Buffer& other) noexcept {
   std::swap(begin_, other.begin_);
   std::swap(end_, other.end_);
   std::swap(capacity_, other.capacity_);
+}
+
+void Buffer::leave_pool() noexcept {
+  if (pool_ != nullptr) pool_->bytes_in_use_ -= capacity_;
+  pool_ = nullptr;
+}
+
+void Buffer::join(BufferPool& pool) noexcept {
+  CHECK(pool_ == nullptr);
+  pool_ = &pool;
+  pool.bytes_in_use_ += capacity_;
 }
 
 // Moves what is left to the front when that makes room enough, else doubles.

@@ -4,24 +4,27 @@
 //        |----consumed----|-----view()-----|--room()--|
 //                         begin_           end_
 //
-// An empty Buffer holds no memory. Blocks of kBlockBytes are kept in the pool for the next user; larger ones go back to
+// An empty Buffer holds no memory. Blocks of two sizes are kept in the pool for the next user; larger ones go back to
 // the allocator at once. Growing never fails: the pool counts the bytes in use and the owner of the pool acts on
 // over_limit().
-// Owner: a session (through its worker). Threads: pool and buffers belong to one thread.
+// Owner:   a session (through its worker). Threads: pool and buffers belong to one thread. A buffer that goes to another
+//          thread leaves its pool before and joins the other's after; on the way it may be read, not grown.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstring>
 #include <string_view>
 #include <vector>
 
+#include "base/published.h"
+
 namespace pelikan {
 
 class BufferPool {
  public:
+  static constexpr std::size_t kSmallBlockBytes = 2 * 1024;
   static constexpr std::size_t kBlockBytes = 16 * 1024;
-  static constexpr std::size_t kFreeBlocksMax = 256;
+  static constexpr std::size_t kFreeBlocksMax = 256;  // of each size
 
   explicit BufferPool(std::size_t limit_bytes) : limit_bytes_(limit_bytes) {}
   ~BufferPool();
@@ -32,18 +35,26 @@ class BufferPool {
   [[nodiscard]] char* allocate(std::size_t& bytes);
   void release(char* block, std::size_t bytes) noexcept;
 
-  // Any thread may read these two.
-  [[nodiscard]] std::size_t bytes_in_use() const noexcept { return bytes_in_use_.load(std::memory_order_relaxed); }
-  [[nodiscard]] bool over_limit() const noexcept { return bytes_in_use() > limit_bytes_; }
+  // Any thread may read this.
+  [[nodiscard]] std::size_t bytes_in_use() const noexcept { return bytes_in_use_; }
+  // What counts against the same limit in other pools.
+  void set_bytes_elsewhere(std::size_t bytes) noexcept { bytes_elsewhere_ = bytes; }
+  [[nodiscard]] bool over_limit() const noexcept { return bytes_in_use() + bytes_elsewhere_ > limit_bytes_; }
 
  private:
+  friend class Buffer;
+  [[nodiscard]] std::vector<char*>* free_blocks_of(std::size_t bytes) noexcept;
+
+  std::vector<char*> free_small_blocks_;
   std::vector<char*> free_blocks_;
-  std::atomic<std::size_t> bytes_in_use_{0};  // one writer: the owner thread
+  Published<std::size_t> bytes_in_use_;
+  std::size_t bytes_elsewhere_ = 0;
   std::size_t limit_bytes_;
 };
 
 class Buffer {
  public:
+  Buffer() noexcept = default;  // of no pool: may not grow before join()
   explicit Buffer(BufferPool& pool) noexcept : pool_(&pool) {}
   ~Buffer() { reset(); }
   Buffer(Buffer&& other) noexcept : pool_(other.pool_) { swap(other); }  // `other` stays usable, empty
@@ -79,6 +90,9 @@ class Buffer {
   void clear() noexcept { begin_ = end_ = 0; }
   // Gives the memory back to the pool.
   void reset() noexcept;
+  // Before and after it goes to another thread.
+  void leave_pool() noexcept;
+  void join(BufferPool& pool) noexcept;  // REQUIRES: of no pool
 
  private:
   void swap(Buffer& other) noexcept;

@@ -13,13 +13,46 @@ TEST(Buffer, HoldsNoMemoryWhenEmpty) {
   Buffer buffer(pool);
   EXPECT_EQ(buffer.capacity(), 0u);
   buffer.append("x");
+  EXPECT_EQ(pool.bytes_in_use(), BufferPool::kSmallBlockBytes);
+  buffer.append(std::string(BufferPool::kSmallBlockBytes, 'y'));
   EXPECT_EQ(pool.bytes_in_use(), BufferPool::kBlockBytes);
   buffer.reset();
   EXPECT_EQ(pool.bytes_in_use(), 0u);
 }
 
+// A buffer that goes to another thread counts in no pool on the way, and then in the other thread's.
+TEST(Buffer, MovesFromPoolToPool) {
+  BufferPool from(1 << 20);
+  BufferPool to(1 << 20);
+  Buffer buffer(from);
+  buffer.append("hello");
+  buffer.leave_pool();
+  EXPECT_EQ(from.bytes_in_use(), 0u);
+  EXPECT_EQ(to.bytes_in_use(), 0u);
+  Buffer arrived = std::move(buffer);
+  arrived.join(to);
+  EXPECT_EQ(to.bytes_in_use(), BufferPool::kSmallBlockBytes);
+  arrived.append(std::string(100'000, 'x'));
+  EXPECT_EQ(arrived.view().substr(0, 6), "hellox");
+  arrived.reset();
+  EXPECT_EQ(to.bytes_in_use(), 0u);
+  Buffer lost(from);
+  lost.append("never arrives");
+  lost.leave_pool();  // its destructor frees it
+}
+
+TEST(Buffer, CountsWhatIsElsewhereAgainstTheLimit) {
+  BufferPool pool(2 * BufferPool::kSmallBlockBytes);
+  Buffer buffer(pool);
+  buffer.append("x");
+  pool.set_bytes_elsewhere(BufferPool::kSmallBlockBytes);
+  EXPECT_FALSE(pool.over_limit());
+  pool.set_bytes_elsewhere(BufferPool::kSmallBlockBytes + 1);
+  EXPECT_TRUE(pool.over_limit());
+}
+
 TEST(Buffer, SaysWhenThePoolIsOverItsLimit) {
-  BufferPool pool(BufferPool::kBlockBytes);
+  BufferPool pool(BufferPool::kSmallBlockBytes);
   Buffer one(pool);
   one.append("x");
   EXPECT_FALSE(pool.over_limit());

@@ -1,10 +1,17 @@
 #include "core/options.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 
 namespace pelikan::core {
+
+std::uint64_t processors() noexcept {
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
+  return static_cast<std::uint64_t>(std::max(CPU_COUNT(&set), 1));
+}
 
 std::size_t fit_open_files(std::size_t wanted) {
   constexpr rlim_t kOwnFiles = 128;  // the admin port's connections, listening sockets, logs, rings

@@ -28,15 +28,39 @@ struct ServerOptions : config::Section {
 
 struct ListenerOptions : config::Section {
   ListenerOptions() : Section("listener") {}
+  config::Option<std::uint64_t> threads{this, "threads", 1, "threads that accept and do TLS handshakes",
+                                        config::Range{1, 64}};
   config::Option<std::uint64_t> backlog{this, "backlog", 1024, "connections that may wait to be accepted",
                                         config::Range{1, 65535}};
+  config::Option<config::Duration> handshake_timeout{this, "handshake_timeout", config::Duration{5000},
+                                                     "longest time that a TLS handshake may take",
+                                                     config::Range{1, 3'600'000}};
+  config::Option<std::uint64_t> max_handshakes{this, "max_handshakes", 1024,
+                                               "TLS handshakes under way per thread; more clients wait in the backlog",
+                                               config::Range{1, 65536}};
 };
+
+// The processors that this process may use.
+[[nodiscard]] std::uint64_t processors() noexcept;
 
 struct WorkerOptions : config::Section {
   WorkerOptions() : Section("worker") {}
-  config::Option<std::uint64_t> threads{this, "threads", 1, "number of worker threads; more than one is not used yet",
-                                        config::Range{1, 1024}};
+  config::Option<std::uint64_t> threads{
+      this, "threads", processors(), "number of worker threads; unless set, one per processor", config::Range{1, 1024}};
   config::Option<std::uint64_t> timeout{this, "timeout", 100, "longest wait for events, in ms", config::Range{1, 1000}};
+  config::Option<std::string> balance{this, "balance", "round_robin", "which worker gets a new session",
+                                      config::OneOf{"round_robin", "least_loaded"}};
+  config::Option<std::uint64_t> rebalance_moves{
+      this, "rebalance_moves", 100,
+      "sessions that may move from the busiest worker to the idlest per second; 0 = none do",
+      config::Range{0, 100'000}};
+};
+
+struct StorageOptions : config::Section {
+  StorageOptions() : Section("storage") {}
+  config::Option<std::string> execution{
+      this, "execution", "auto", "who executes requests: the workers, which share the storage, or a thread of its own",
+      config::OneOf{"auto", "shared", "thread"}};
 };
 
 struct NetOptions : config::Section {
@@ -50,6 +74,7 @@ struct CoreOptions {
   ServerOptions server;
   ListenerOptions listener;
   WorkerOptions worker;
+  StorageOptions storage;
   NetOptions net;
 };
 

@@ -76,7 +76,7 @@ class WorkerTest : public ::testing::TestWithParam<net::Engine> {
   void start(WorkerSettings settings = {}) {
     settings.loop.engine = GetParam();
     settings.wait_ms = wait_ms_;
-    worker_.emplace(settings, service_, clock_);
+    worker_.emplace(settings, service_, limit_, clock_);
     thread_ = std::jthread([this] { worker_->run(); });
   }
   void TearDown() override {
@@ -86,7 +86,10 @@ class WorkerTest : public ::testing::TestWithParam<net::Engine> {
     int pair[2];
     CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
     ::fcntl(pair[0], F_SETFL, O_NONBLOCK);
-    CHECK(worker_->hand_over(net::Fd(pair[0])));
+    CHECK(limit_.acquire());
+    auto established = std::make_unique<Established>();
+    established->fd = net::Fd(pair[0]);
+    worker_->hand_over(0, std::move(established));
     return Client(net::Fd(pair[1]));
   }
   // Runs `look` on the worker's thread between two turns.
@@ -110,6 +113,7 @@ class WorkerTest : public ::testing::TestWithParam<net::Engine> {
   testing::FakeClock clock_;
   backend::ping::Noop noop_;
   ServiceFor<protocol::ping::Protocol, backend::ping::Noop> service_{noop_};
+  ConnectionLimit limit_{1024};
   std::optional<Worker> worker_;
   std::jthread thread_;
 };

@@ -7,6 +7,7 @@
 
 #include "metrics/metrics.h"
 #include "metrics/process.h"
+#include "server/certificates.h"
 
 namespace pelikan::server {
 namespace {
@@ -18,7 +19,7 @@ admin::Hooks make_hooks(core::Process& process, const Application& application) 
                  {"net_engine_reason", process.engine().reason}};
   if (application.flush_all) {
     hooks.flush_all = [&process, flush = application.flush_all](std::function<void()> done) {
-      process.worker().post([flush, done = std::move(done)] {
+      process.post_to_storage([flush, done = std::move(done)] {
         flush();
         done();
       });
@@ -26,7 +27,7 @@ admin::Hooks make_hooks(core::Process& process, const Application& application) 
   }
   if (application.segments) {
     hooks.segments = [&process, report = application.segments](std::function<void(std::string)> answer) {
-      process.worker().post([report, answer = std::move(answer)] { answer(report()); });
+      process.post_to_storage([report, answer = std::move(answer)] { answer(report()); });
     };
   }
   return hooks;
@@ -34,14 +35,24 @@ admin::Hooks make_hooks(core::Process& process, const Application& application) 
 
 // The process, its admin port, and the wait for its end.
 void serve(const Settings& settings, const Application& application, Surroundings& surroundings) {
-  core::Process process(settings.core, *application.service, surroundings.clock);
+  Certificates certificates;
+  const net::tls::Credentials* credentials =
+      certificates.add(settings.tls, [&surroundings] { surroundings.process->recheck_sessions(); });
+  core::Process process(settings.core, *application.service, surroundings.clock, credentials);
   surroundings.process = &process;
   admin::AdminServer admin(settings.admin, make_hooks(process, application));
   admin.set_ready(true);
   process.start();
   std::printf("listening server=%s admin=%s\n", process.addresses().c_str(), admin.address().c_str());
   std::fflush(stdout);
-  process.wait([&admin] { admin.set_ready(false); }, [] { log::reopen(); });
+  process.wait({.on_drain = [&admin] { admin.set_ready(false); },
+                .on_hangup =
+                    [&certificates] {
+                      log::reopen();
+                      static_cast<void>(certificates.reload());
+                    },
+                .watched_fd = certificates.watched_fd(),
+                .on_readable = [&certificates] { certificates.on_change(); }});
   admin.stop();
 }
 
@@ -50,6 +61,9 @@ std::string list_metrics(const MakeApplication& make, const Surroundings& surrou
   const Application application = make(surroundings);
   const core::WorkerMetrics worker;
   const core::ListenerMetrics listener;
+  const core::StorageMetrics storage;
+  const core::TlsFailureMetrics tls_failures;
+  const net::tls::ReloadMetrics tls_reloads("tls");
   const admin::AdminMetrics admin;
   const metrics::ProcessCollector process;
   return metrics::list();
@@ -61,8 +75,8 @@ int launch(int argc, char** argv, const std::string& name, const std::string& su
            const std::vector<config::Section*>& sections, const MakeApplication& make) {
   try {
     Settings settings;
-    config::Config config(settings.core.server, settings.core.listener, settings.core.worker, settings.core.net,
-                          settings.admin, settings.log);
+    config::Config config(settings.core.server, settings.core.listener, settings.core.worker, settings.core.storage,
+                          settings.core.net, settings.tls, settings.admin, settings.log);
     for (config::Section* section : sections) config.add(*section);
     settings.pelikan.add_to(config);
     const config::Invocation invocation = config::parse_command_line(argc, argv, {name, kVersion, summary}, config);

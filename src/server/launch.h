@@ -16,6 +16,7 @@
 #include "core/process.h"
 #include "core/service.h"
 #include "log/log.h"
+#include "net/tls/options.h"
 
 namespace pelikan::server {
 
@@ -26,6 +27,7 @@ struct Settings {
   core::CoreOptions core;
   admin::AdminOptions admin;
   log::LogOptions log;
+  net::tls::TlsOptions tls;
   config::PelikanKeys pelikan;
 };
 
@@ -39,8 +41,9 @@ struct Surroundings {
 // What a server adds to the framework.
 struct Application {
   std::unique_ptr<core::Service> service;
-  std::function<void()> flush_all = {};        // runs on the worker; none: there is nothing to flush
-  std::function<std::string()> segments = {};  // runs on the worker; the admin port's `stats segments`
+  // Both run where requests are executed.
+  std::function<void()> flush_all = {};        // none: there is nothing to flush
+  std::function<std::string()> segments = {};  // the admin port's `stats segments`
 };
 
 using MakeApplication = std::function<Application(const Surroundings&)>;

@@ -91,10 +91,18 @@ TEST(Stats, FramingThatTheExporterReads) {
 
 TEST(Stats, ListsConnections) {
   MemcacheServer server;
-  server.host.fake_connections = {{7, "tcp:127.0.0.1:4000", "tcp:127.0.0.1:11211", "conn_read", 2}};
+  server.host.fake_connections = {{.fd = 7,
+                                   .address = "tcp:127.0.0.1:4000",
+                                   .listen_address = "tcp:127.0.0.1:11211",
+                                   .state = "conn_read",
+                                   .idle_sec = 2}};
   EXPECT_EQ(server.ask("stats conns\r\n"),
             "STAT 7:addr tcp:127.0.0.1:4000\r\nSTAT 7:listen_addr tcp:127.0.0.1:11211\r\n"
             "STAT 7:state conn_read\r\nSTAT 7:secs_since_last_cmd 2\r\nEND\r\n");
+  server.host.fake_connections[0].tls_version = "TLSv1.3";
+  server.host.fake_connections[0].tls_peer = "CN:two words";
+  EXPECT_TRUE(server.ask("stats conns\r\n")
+                  .ends_with("cmd 2\r\nSTAT 7:tls TLSv1.3\r\nSTAT 7:tls_peer CN:two_words\r\nEND\r\n"));
 }
 
 TEST(Stats, CachedumpShowsWhenItemsExpire) {

@@ -20,9 +20,15 @@ struct HostSettings {
   std::uint16_t tcp_port = 0;
   std::uint64_t max_connections = 0;
   std::uint64_t threads = 1;
+  std::string execution = "owned";  // who executes requests: see docs/threads.md
   std::uint64_t backlog = 0;
   std::uint64_t idle_timeout_sec = 0;  // 0: none
   bool shutdown_enabled = false;
+  // TLS on the data port, if tls_certificate is not empty.
+  std::string tls_certificate;
+  std::string tls_private_key;
+  std::string tls_ca_file;  // set: client certificates are required
+  std::string tls_min_version;
 };
 
 struct HostCounts {
@@ -37,6 +43,8 @@ struct HostCounts {
   std::uint64_t accept_pauses_us = 0;  // and for how long
   std::uint64_t yields = 0;            // turns cut short by the fairness bound
   std::uint64_t connection_bytes = 0;  // memory of all sessions
+  std::uint64_t tls_handshakes = 0;
+  std::uint64_t tls_handshake_errors = 0;
   bool accepting = true;
 };
 
@@ -45,6 +53,8 @@ struct HostConnection {
   std::string_view address;  // tcp:127.0.0.1:40148 or unix:/path
   std::string_view listen_address;
   std::string_view state;  // one word
+  std::string_view tls_version;  // "TLSv1.3"; empty: plain text
+  std::string_view tls_peer;     // the name in the client's certificate; empty: none
   std::uint64_t idle_sec = 0;
 };
 

@@ -111,6 +111,8 @@ constexpr Field kFields[] = {
     {"log_watcher_skipped", zero},
     {"log_watcher_sent", zero},
     {"log_watchers", zero},
+    {"ssl_new_sessions", COUNT(s.host.tls_handshakes), true},
+    {"ssl_handshake_errors", COUNT(s.host.tls_handshake_errors), true},
     {"unexpected_napi_ids", zero},
     {"round_robin_fallback", zero},
     {"bytes", COUNT(s.store.live_bytes)},
@@ -248,7 +250,15 @@ void StatsReport::settings(Reply& reply) const {
   reply(Response::stat("track_sizes", "no"));
   reply(Response::stat("client_flags_size", sizeof(std::uint32_t)));
   reply(Response::stat("memory_file", "NULL"));
-  reply(Response::stat("ssl_enabled", "no"));
+  reply(Response::stat("ssl_enabled", yes_no(!host.tls_certificate.empty())));
+  if (!host.tls_certificate.empty()) {
+    reply(Response::stat("ssl_chain_cert", one_word(host.tls_certificate)));
+    reply(Response::stat("ssl_key", one_word(host.tls_private_key)));
+    reply(Response::stat("ssl_verify_mode", host.tls_ca_file.empty() ? 0 : 2));
+    reply(Response::stat("ssl_ca_cert", one_word(host.tls_ca_file)));
+    reply(Response::stat("ssl_min_version", one_word(host.tls_min_version)));
+  }
+  reply(Response::stat("storage_execution", host.execution));
   reply(Response::stat("event_engine", one_word(host.engine)));
   end(reply);
 }
@@ -303,6 +313,9 @@ void StatsReport::connections(Reply& reply) const {
     if (!connection.listen_address.empty()) reply(Response::stat(fd + ":listen_addr", connection.listen_address));
     reply(Response::stat(fd + ":state", connection.state));
     reply(Response::stat(fd + ":secs_since_last_cmd", connection.idle_sec));
+    if (!connection.tls_version.empty()) reply(Response::stat(fd + ":tls", connection.tls_version));
+    if (!connection.tls_peer.empty())
+      reply(Response::stat(fd + ":tls_peer", one_word(std::string(connection.tls_peer))));
   });
   end(reply);
 }

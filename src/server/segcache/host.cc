@@ -33,6 +33,12 @@ ProcessHost::ProcessHost(const Surroundings& surroundings, bool shutdown_enabled
   settings_.backlog = core.listener.backlog();
   settings_.idle_timeout_sec = static_cast<std::uint64_t>(core.server.idle_timeout().count() + 999) / 1000;
   settings_.shutdown_enabled = shutdown_enabled;
+  settings_.threads = core.worker.threads();
+  const net::tls::TlsOptions& tls = surroundings.settings.tls;
+  settings_.tls_certificate = tls.certificate_chain().empty() ? tls.certificate() : tls.certificate_chain();
+  settings_.tls_private_key = tls.private_key();
+  settings_.tls_ca_file = tls.ca_file();
+  settings_.tls_min_version = tls.min_version();
 }
 
 const HostSettings& ProcessHost::settings() const {
@@ -40,6 +46,7 @@ const HostSettings& ProcessHost::settings() const {
     core::Process& process = *surroundings_.process;
     settings_.engine = process.worker().loop().engine_name();
     settings_.engine_reason = process.engine().reason;
+    settings_.execution = core::name_of(process.execution());
     settings_.max_connections = process.max_connections();
     settings_.tcp_port = process.tcp_port();
   }
@@ -62,12 +69,14 @@ HostCounts ProcessHost::counts() const {
   counts.accepting = value("listener_accepting") != 0;
   counts.yields = value("session_yield");
   counts.connection_bytes = value("session_buffer_byte");
+  counts.tls_handshakes = value("stream_handshake");
+  counts.tls_handshake_errors = value("stream_handshake_ex");
   return counts;
 }
 
 void ProcessHost::connections(std::size_t limit, const std::function<void(const HostConnection&)>& f) const {
   std::size_t told = 0;
-  surroundings_.process->worker().visit_connections([&](const core::ConnectionView& view) {
+  surroundings_.process->visit_connections([&](const core::ConnectionView& view) {
     if (told++ >= limit) return;
     const std::string address = with_transport(net::peer_name(view.fd));
     const std::string listen_address = with_transport(net::local_name(view.fd));
@@ -75,6 +84,8 @@ void ProcessHost::connections(std::size_t limit, const std::function<void(const 
        .address = address,
        .listen_address = listen_address,
        .state = view.waiting ? "conn_waiting" : "conn_read",
+       .tls_version = view.tls_version,
+       .tls_peer = view.tls_peer,
        .idle_sec = view.idle_sec});
   });
 }

@@ -1,5 +1,5 @@
 // What `stats` and `shutdown` on the data port know of the process: see backend/memcache/host.h.
-// Owner: main. Threads: the worker's, once the process runs.
+// Owner: main. Threads: the one that executes requests, once the process runs.
 #pragma once
 
 #include "backend/memcache/host.h"

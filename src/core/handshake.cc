@@ -1,0 +1,120 @@
+#include "core/handshake.h"
+
+#include <utility>
+
+#include "core/listener.h"
+#include "net/socket.h"
+
+namespace pelikan::core {
+
+using Progress = net::tls::Session::Progress;
+
+Handshake::Handshake(Listener& listener, std::unique_ptr<net::tls::Session> tls, int fd, std::uint64_t deadline_ns)
+    : listener_(listener),
+      tls_(std::move(tls)),
+      established_(std::make_unique<Established>()),
+      input_(listener.buffers()),
+      wire_(listener.buffers()),
+      deadline_ns_(deadline_ns),
+      fd_(fd) {
+  established_->input.join(listener.buffers());
+}
+
+void Handshake::on_data(std::string_view bytes) {
+  heard_ = true;
+  if (state_ == State::kLeaving) return decrypt(bytes);
+  if (state_ != State::kShaking) return;
+  if (input_.size() + bytes.size() > kInputBytesMax || listener_.buffers().over_limit()) {
+    listener_.handshake_failed({net::tls::Cause::kResources, "more bytes than a handshake needs"}, fd_);
+    return close();
+  }
+  input_.append(bytes);
+  listener_.queue_step(*this);
+}
+
+void Handshake::on_end(int error) {
+  if (state_ == State::kLeaving && error == 0) return;  // the worker's loop will see it, too
+  if (state_ == State::kShaking) listener_.handshake_abandoned(heard_, fd_);
+  close();
+}
+
+void Handshake::step() {
+  queued = false;
+  if (state_ != State::kShaking) return;
+  std::string_view bytes = input_.view();
+  const Progress progress = tls_->handshake(bytes, wire_);
+  input_.consume(input_.size() - bytes.size());
+  switch (progress) {
+    case Progress::kMore: return flush();
+    case Progress::kDone: return leave();
+    case Progress::kFailed: return refuse();
+  }
+}
+
+// The first requests may have come together with the end of the handshake.
+void Handshake::leave() {
+  state_ = State::kLeaving;
+  const Buffer rest = std::move(input_);
+  decrypt(rest.view());
+  if (state_ != State::kLeaving) return;
+  flush();
+  listener_.loop().detach(*this);
+}
+
+void Handshake::decrypt(std::string_view bytes) {
+  while (!established_->peer_ended) {
+    std::string_view plain;
+    switch (tls_->receive(bytes, listener_.scratch(), plain, wire_)) {
+      case Progress::kMore:
+        if (plain.empty()) return;
+        established_->input.append(plain);
+        break;
+      case Progress::kDone: established_->peer_ended = true; break;
+      case Progress::kFailed: return refuse();
+    }
+  }
+}
+
+// The peer gets the alert and a FIN, and some time to answer it: closing at once could turn into a reset that destroys
+// the alert.
+void Handshake::refuse() {
+  listener_.handshake_failed(tls_->failure(), fd_);
+  if (state_ == State::kLeaving) return close();
+  state_ = State::kRefusing;
+  deadline_ns_ = listener_.farewell_deadline_ns();
+  flush();
+}
+
+void Handshake::flush() {
+  if (sending_) return;
+  if (!wire_.empty()) {
+    sending_ = true;
+    return listener_.loop().send(*this, std::move(wire_));
+  }
+  if (state_ == State::kRefusing && !std::exchange(fin_sent_, true)) listener_.loop().shutdown_write(*this);
+}
+
+void Handshake::on_sent() {
+  sending_ = false;
+  flush();
+}
+
+void Handshake::expire() {
+  if (state_ != State::kRefusing) listener_.handshake_timed_out(heard_, fd_);
+  close();
+}
+
+void Handshake::close() {
+  if (std::exchange(state_, State::kClosing) != State::kClosing) listener_.loop().close(*this);
+}
+
+void Handshake::on_detached(net::Fd fd) {
+  established_->fd = std::move(fd);
+  established_->tls = std::move(tls_);
+  established_->input.leave_pool();
+  listener_.handshake_done(*this, std::move(established_));
+}
+
+void Handshake::on_closed() { listener_.handshake_closed(*this); }
+
+}  // namespace pelikan::core

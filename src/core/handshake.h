@@ -1,0 +1,76 @@
+// One connection that is not established yet: its TLS handshake, on the listener.
+//
+//               bytes: a step         complete             sent, receive stopped
+//   +-> shaking -------> ...  ------> leaving ------------------------------------> on_detached: to a worker
+//   +------+ |                           |
+//            | failed (alert sent)       | lost, nonsense
+//            v                           v
+//         refusing ---- FIN, answered or deadline ---> closing ---> on_closed: the listener destroys it
+//
+// A step is cryptography, up to a millisecond of it: on_data() only keeps the bytes, and the listener lets a bounded
+// number of handshakes make a step per turn.
+// Owner: Listener. Threads: the listener's.
+// Limits: kInputBytesMax of bytes that wait for a step; a deadline for the whole, another for taking an alert.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "base/buffer.h"
+#include "core/established.h"
+#include "net/loop.h"
+#include "net/tls/session.h"
+
+namespace pelikan::core {
+
+class Listener;
+
+class Handshake final : public net::Stream {
+ public:
+  static constexpr std::size_t kInputBytesMax = 128 * 1024;  // a long client certificate chain fits
+
+  Handshake(Listener& listener, std::unique_ptr<net::tls::Session> tls, int fd, std::uint64_t deadline_ns);
+
+  void on_data(std::string_view bytes) override;
+  void on_end(int error) override;
+  void on_sent() override;
+  void on_detached(net::Fd fd) override;
+  void on_closed() override;
+
+  // Goes on with what has been received.
+  void step();
+  // The deadline has passed.
+  void expire();
+  void close();
+
+  [[nodiscard]] std::uint64_t deadline_ns() const noexcept { return deadline_ns_; }
+  [[nodiscard]] bool leaving() const noexcept { return state_ == State::kLeaving; }
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+  [[nodiscard]] const net::tls::Session& tls() const noexcept { return *tls_; }
+
+  std::size_t index = 0;  // in the listener's list
+  bool queued = false;    // for a step
+
+ private:
+  enum class State : std::uint8_t { kShaking, kLeaving, kRefusing, kClosing };
+
+  void leave();
+  void decrypt(std::string_view bytes);
+  void refuse();
+  void flush();
+
+  Listener& listener_;
+  std::unique_ptr<net::tls::Session> tls_;
+  std::unique_ptr<Established> established_;
+  Buffer input_;
+  Buffer wire_;
+  std::uint64_t deadline_ns_;
+  const int fd_;
+  State state_ = State::kShaking;
+  bool sending_ = false;
+  bool fin_sent_ = false;
+  bool heard_ = false;  // the peer has sent something
+};
+
+}  // namespace pelikan::core

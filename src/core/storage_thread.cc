@@ -1,0 +1,83 @@
+#include "core/storage_thread.h"
+
+#include <bit>
+
+#include "base/check.h"
+
+namespace pelikan::core {
+
+std::size_t bytes_in(const std::vector<const BufferPool*>& pools) noexcept {
+  std::size_t bytes = 0;
+  for (const BufferPool* pool : pools) bytes += pool->bytes_in_use();
+  return bytes;
+}
+
+void StorageThread::Lane::send(std::span<std::unique_ptr<Batch>> batches) {
+  for (auto& batch : batches) CHECK(requests_.stage(std::move(batch)));
+  requests_.publish();
+  storage_.waker_.signal();
+}
+
+std::unique_ptr<Batch> StorageThread::Lane::receive() {
+  auto batch = replies_.pop();
+  return batch ? std::move(*batch) : nullptr;
+}
+
+StorageThread::StorageThread(Service& service, const Clock& clock, std::size_t buffer_bytes_max)
+    : service_(service), clock_(clock), buffers_(buffer_bytes_max) {}
+
+StorageThread::Lane& StorageThread::add_lane(std::size_t batches_max, net::Loop& worker) {
+  lanes_.push_back(std::unique_ptr<Lane>(new Lane(*this, std::bit_ceil(batches_max), worker)));
+  return *lanes_.back();
+}
+
+void StorageThread::post(TaskQueue::Task task) {
+  tasks_.post(std::move(task));
+  waker_.signal();
+}
+
+void StorageThread::stop() {
+  stop_wanted_.store(true, std::memory_order_release);
+  waker_.signal();
+}
+
+void StorageThread::run() {
+  bool busy = false;
+  while (!stop_wanted_.load(std::memory_order_acquire)) {
+    if (!busy) waker_.wait(kWaitMs);
+    service_.turn(clock_.now());
+    tasks_.run();
+    buffers_.set_bytes_elsewhere(bytes_in(other_pools_));
+    std::size_t depth = 0;
+    for (const auto& lane : lanes_) depth += take(*lane);
+    busy = depth > 0;  // more may have come meanwhile
+    metrics_.event_loop.add();
+    metrics_.queue_depth.set(static_cast<std::int64_t>(depth));
+  }
+}
+
+// All that is in the lane now: no more, so that no worker waits for another's flood.
+std::size_t StorageThread::take(Lane& lane) {
+  const std::size_t count = lane.requests_.consume(lane.requests_.capacity(), [&](std::unique_ptr<Batch>&& batch) {
+    execute(*batch);
+    CHECK(lane.replies_.stage(std::move(batch)));
+  });
+  if (count == 0) return 0;
+  lane.replies_.publish();
+  lane.worker_.wake();
+  return count;
+}
+
+void StorageThread::execute(Batch& batch) {
+  batch.arrive(buffers_);
+  if (buffers_.over_limit()) {
+    batch.outcome = ServeStatus::kLimit;
+    metrics_.batch_deferred.add();
+  } else {
+    batch.execute({});
+    metrics_.batch.add();
+  }
+  batch.leave();
+}
+
+}  // namespace pelikan::core

@@ -1,0 +1,171 @@
+// Workers with a storage thread that is deliberately slow, and clients that come and go, many of them in the middle of
+// their requests. Every request carries its client's name, so a reply that reaches the wrong client, is lost, comes
+// twice or out of order is seen; the rings have room for no more batches than there may be sessions, so one too many
+// ends the process.
+#include "core/storage_thread.h"
+
+#include <random>
+
+#include "core/workers_test_kit.h"
+
+namespace pelikan::core {
+namespace {
+
+constexpr std::size_t kWorkers = 4;
+
+class StorageThreadTest : public WorkersTest {
+ protected:
+  void start(std::size_t workers, std::size_t buffer_bytes_max = 64u << 20) {
+    WorkersTest::start(workers, true, buffer_bytes_max);
+  }
+  // One client's life; what went wrong, or nothing.
+  std::string live(std::mt19937& random, const std::string& name);
+};
+
+std::string StorageThreadTest::live(std::mt19937& random, const std::string& name) {
+  const auto fd = connect();
+  if (!fd) return {};
+  int number = 0;
+  const int rounds = static_cast<int>(random() % 5);
+  for (int round = 0; round < rounds; ++round) {
+    std::string requests;
+    for (std::size_t i = random() % 40; i > 0; --i) requests += name + " " + std::to_string(number++) + "\n";
+    const std::size_t cut = random() % (requests.size() + 1);
+    if (!send(*fd, requests.substr(0, cut)) || !send(*fd, requests.substr(cut))) return name + " cannot send";
+    if (random() % 3 == 0) return {};  // leaves without its replies
+    const std::string replies = receive(*fd, requests.size());
+    if (replies != requests) return name + " got " + replies + " for " + requests;
+  }
+  if (random() % 2 == 0) return {};
+  if (!send(*fd, random() % 2 == 0 ? "quit\n" : "nonsense\n")) return name + " cannot send the end";
+  return receive(*fd, 1).empty() ? std::string() : name + " got more than its replies";
+}
+
+TEST_P(StorageThreadTest, ClientsThatComeAndGoGetTheirOwnReplies) {
+  start(kWorkers);
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::atomic<int> lives{0};
+  std::mutex trouble_mutex;
+  std::string trouble;
+  {
+    std::vector<std::jthread> clients;
+    for (unsigned i = 0; i < 8; ++i) {
+      clients.emplace_back([&, i] {
+        std::mt19937 random(seed + i);
+        for (int round = 0; round < 500; ++round) {
+          const std::string wrong = live(random, "client" + std::to_string(i) + "." + std::to_string(round));
+          ++lives;
+          if (wrong.empty()) continue;
+          const std::scoped_lock lock(trouble_mutex);
+          trouble += wrong;
+        }
+      });
+    }
+  }
+  EXPECT_EQ(trouble, "");
+  EXPECT_EQ(lives, 4000);
+  std::uint64_t stale = 0;
+  for (const auto& worker : workers_) worker->start_drain();
+  threads_.clear();
+  for (const auto& worker : workers_) {
+    stale += worker->metrics().batch_stale.value();
+    EXPECT_EQ(worker->connections_reserved(), 0u);
+  }
+  EXPECT_GT(stale, 0u) << "no client was gone before its batch came back: the test does not test that";
+  EXPECT_EQ(bytes_held(), 0u);
+  for (std::size_t i = 0; i < kConnectionsMax; ++i) EXPECT_TRUE(limit_.acquire()) << "a place was not given back";
+  EXPECT_FALSE(limit_.acquire());
+}
+
+// Slots whose batch is away are not used again: however fast clients come and go, no more batches are under way than
+// there may be connections.
+TEST_P(StorageThreadTest, SessionsThatLeaveKeepTheirPlaceUntilTheirBatchIsBack) {
+  std::atomic<bool> open{false};
+  start(1);
+  storage_thread_->post([&open] { open.wait(false); });  // the storage does nothing meanwhile
+  std::size_t connected = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const auto fd = connect();
+    if (!fd) continue;
+    ++connected;
+    ASSERT_TRUE(send(*fd, "one\ntwo\n"));
+    std::atomic<bool> seen{false};
+    workers_[0]->post([&seen] { seen = true, seen.notify_one(); });
+    seen.wait(false);
+  }
+  EXPECT_GE(connected, kConnectionsMax);
+  open = true;
+  open.notify_one();
+  std::optional<net::Fd> late;
+  for (int i = 0; i < 1'000'000 && !late; ++i) late = connect();
+  ASSERT_TRUE(late.has_value());
+  ASSERT_TRUE(send(*late, "late\n"));
+  EXPECT_EQ(receive(*late, 5), "late\n");
+}
+
+// Replies that fill the output again and again: a batch goes and comes with what is left of it, in order.
+TEST_P(StorageThreadTest, ABatchLargerThanTheOutputGoesOnWhenThatIsTaken) {
+  storage_.replies_per_request = 2000;
+  start(2);
+  const auto fd = connect();
+  std::string expected;
+  std::string requests;
+  for (int i = 0; i < 100; ++i) {
+    const std::string line = "request " + std::to_string(i) + " of a hundred\n";
+    requests += line;
+    for (int copy = 0; copy < storage_.replies_per_request; ++copy) expected += line;
+  }
+  ASSERT_TRUE(send(*fd, requests));
+  EXPECT_TRUE(receive(*fd, expected.size()) == expected);
+  EXPECT_LT(bytes_held(), expected.size() / 2);
+}
+
+// Above the limit nothing is executed; the session that holds most is closed, and the others go on.
+TEST_P(StorageThreadTest, MemoryOfAllThreadsTogetherIsBounded) {
+  storage_.replies_per_request = 2000;
+  start(2, 1 << 20);
+  std::vector<net::Fd> deaf;
+  for (int i = 0; i < 16; ++i) {
+    deaf.push_back(std::move(*connect()));
+    std::string requests;
+    for (int line = 0; line < 100; ++line) requests += "a line for a client that does not read its replies\n";
+    ASSERT_TRUE(send(deaf.back(), requests));
+  }
+  const auto fd = connect();
+  ASSERT_TRUE(send(*fd, "x\n"));
+  EXPECT_EQ(receive(*fd, 4000).size(), 4000u);
+  // One reply may overshoot, for each of the sessions that were executed at once.
+  EXPECT_LE(bytes_held(), 8u << 20);
+}
+
+TEST_P(StorageThreadTest, DrainAnswersWhatIsWithTheStorage) {
+  for (int round = 0; round < 20; ++round) {
+    start(2);
+    std::atomic<bool> open{false};
+    storage_thread_->post([&open] { open.wait(false); });
+    const auto one = connect();
+    const auto two = connect();
+    std::string requests;
+    for (int i = 0; i < 1000; ++i) requests += std::to_string(i) + "\n";
+    ASSERT_TRUE(send(*one, requests));
+    ASSERT_TRUE(send(*two, requests));
+    for (const auto& worker : workers_) worker->start_drain();
+    open = true;
+    open.notify_one();
+    EXPECT_EQ(receive(*one, requests.size() + 1), requests);
+    EXPECT_EQ(receive(*two, requests.size() + 1), requests);
+    ::shutdown(one->get(), SHUT_WR);
+    ::shutdown(two->get(), SHUT_WR);
+    threads_.clear();
+    stop();
+    workers_.clear();
+    storage_thread_.reset();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, StorageThreadTest, kEngines,
+                         [](const auto& test) { return test.param == net::Engine::kEpoll ? "epoll" : "io_uring"; });
+
+}  // namespace
+}  // namespace pelikan::core
