@@ -1,6 +1,7 @@
-// The protocol's transcript against a whole server in this process: listener, worker, backend and storage, on both
-// engines, over TCP and the unix socket; whole, and cut at every byte with the worker given time to see the first part
-// alone.
+// The protocol's transcript against a whole server in this process: listener, workers, backend and storage; on both
+// engines; with one worker that owns the storage, and with four and a storage thread; over TCP in plain text, TLS 1.2,
+// TLS 1.3 and TLS with client certificates, and over the unix socket. Whole, and cut at every byte with the server given
+// time to see the first part alone: over TLS the two parts are two records.
 //
 // The server's clock is the test's. A reply is read until it is what the transcript expects; a case ends with a
 // half-close, after which nothing more may come. The limit of patience is only ever reached by a failure.
@@ -12,14 +13,17 @@
 #include <cstdlib>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "backend/memcache/backend.h"
 #include "core/process.h"
 #include "net/socket.h"
+#include "net/tls/credentials.h"
 #include "storage/segcache/segcache.h"
 #include "testing/fake_clock.h"
 #include "testing/memcache/fake_host.h"
 #include "testing/memcache/transcript.h"
+#include "testing/pki/pki.h"
 
 namespace pelikan {
 namespace {
@@ -31,9 +35,15 @@ constexpr std::size_t kNoCut = static_cast<std::size_t>(-1);
 // Longer steps are cut only near both ends and at some places between.
 constexpr std::size_t kCutAllBytesMax = 512;
 
+enum class Transport { kUnix, kPlain, kTls12, kTls13, kMutualTls };
+
 struct Setup {
   const char* engine;
-  bool unix_socket;
+  std::uint64_t workers;
+  Transport transport;
+
+  [[nodiscard]] bool unix_socket() const { return transport == Transport::kUnix; }
+  [[nodiscard]] bool tls() const { return transport >= Transport::kTls12; }
 };
 
 // Where the unix socket is; gone when the server is.
@@ -48,6 +58,7 @@ struct Options : core::CoreOptions {
     server.port.set(0);
     server.unix_socket.set(unix_path);
     worker.timeout.set(5);
+    worker.threads.set(setup.workers);
     net.engine.set(setup.engine);
   }
 };
@@ -59,85 +70,192 @@ struct Storage : storage::segcache::SegOptions {
   }
 };
 
-class TranscriptOverSockets : public ::testing::TestWithParam<Setup> {
- protected:
-  TranscriptOverSockets() { process_.start(); }
-
-  // Runs `task` on the worker's thread; with nothing to do, lets the worker go through a turn.
-  void on_worker(const std::function<void()>& task) {
-    std::atomic<bool> done{false};
-    process_.worker().post([&] {
-      task();
-      done = true;
-      done.notify_one();
-    });
-    done.wait(false);
+// The server's certificates, and what a client needs to get in.
+struct Certificates {
+  explicit Certificates(const Setup& setup) {
+    if (!setup.tls()) return;
+    const testing::Identity authority = pki.authority("authority");
+    const testing::Identity server = pki.issue(authority, {.name = "server", .san = {"IP:127.0.0.1"}});
+    options.certificate.set(server.certificate);
+    options.private_key.set(server.key);
+    net::tls::ClientOptions client;
+    client.ca_file = authority.certificate;
+    client.min_version = setup.transport == Transport::kTls13 ? "1.3" : "1.2";
+    client.max_version = setup.transport == Transport::kTls12 ? "1.2" : "1.3";
+    if (setup.transport == Transport::kMutualTls) {
+      const testing::Identity web = pki.issue(authority, {.name = "web", .san = {"URI:spiffe://test/web"}});
+      options.ca_file.set(authority.certificate);
+      options.allow.set({"URI:spiffe://test/*"});
+      client.certificate_file = web.certificate;
+      client.key_file = web.key;
+    }
+    credentials.emplace(options);
+    clients.emplace(client);
   }
-  // The turn that is under way may have begun before what we sent: the one after it has not.
-  void let_the_worker_see() {
-    on_worker([] {});
-    on_worker([] {});
-  }
+  testing::Pki pki;
+  net::tls::TlsOptions options;
+  std::optional<net::tls::Credentials> credentials;
+  std::optional<net::tls::ClientContext> clients;
+};
 
-  net::Fd connect() {
-    net::Fd fd = GetParam().unix_socket ? net::connect_unix(folder_.path + "/socket")
-                                        : net::connect_tcp("127.0.0.1", process_.tcp_port());
-    net::set_no_delay(fd.get());
+// The test's side of a connection, plain or TLS.
+class Client {
+ public:
+  Client(net::Fd fd, std::unique_ptr<net::tls::Session> tls) : fd_(std::move(fd)), tls_(std::move(tls)) {
     const timeval patience{.tv_sec = kPatienceSec, .tv_usec = 0};
-    setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    return fd;
+    setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    if (tls_ != nullptr) CHECK(shake_hands());
   }
-  static bool send_all(const net::Fd& fd, std::string_view bytes) {
+  // False: the server has ended the session and does not listen any more.
+  bool send(std::string_view bytes) {
+    if (tls_ == nullptr) return send_raw(bytes);
+    CHECK(tls_->send(bytes, wire_));
+    return flush();
+  }
+  // Appends to `to`. False at the end of the stream.
+  bool receive(std::string& to) {
+    while (!ended_) {
+      const std::size_t before = to.size();
+      if (tls_ == nullptr) {
+        to += std::exchange(received_, {});
+      } else {
+        std::string_view bytes = received_;
+        std::string_view plain;
+        const Progress progress = tls_->receive(bytes, scratch_, plain, wire_);
+        CHECK(progress != Progress::kFailed);
+        ended_ = progress == Progress::kDone;
+        to += plain;
+        received_.erase(0, received_.size() - bytes.size());
+      }
+      if (to.size() > before) return true;
+      if (!ended_ && !receive_raw()) return false;
+    }
+    return false;
+  }
+  void finish() {
+    if (tls_ != nullptr) tls_->finish(wire_);
+    flush();
+    ::shutdown(fd_.get(), SHUT_WR);
+  }
+
+ private:
+  using Progress = net::tls::Session::Progress;
+
+  bool shake_hands() {
+    for (;;) {
+      std::string_view bytes = received_;
+      const Progress progress = tls_->handshake(bytes, wire_);
+      received_.erase(0, received_.size() - bytes.size());
+      if (!flush() || progress == Progress::kFailed) return false;
+      if (progress == Progress::kDone) return true;
+      if (!receive_raw()) return false;
+    }
+  }
+  bool flush() {
+    const bool sent = send_raw(wire_.view());
+    wire_.clear();
+    return sent;
+  }
+  bool send_raw(std::string_view bytes) {
     while (!bytes.empty()) {
-      const ssize_t sent = ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (sent < 0) return errno == EPIPE || errno == ECONNRESET;  // the server may end a session in mid request
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
     return true;
   }
-  // False at the end of the stream.
-  static bool receive_some(const net::Fd& fd, std::string& to) {
+  bool receive_raw() {
     char bytes[65536];
     ssize_t got = 0;
     do {
-      got = ::recv(fd.get(), bytes, sizeof(bytes), 0);
+      got = ::recv(fd_.get(), bytes, sizeof(bytes), 0);
     } while (got < 0 && errno == EINTR);
     if (got <= 0) return false;
-    to.append(bytes, static_cast<std::size_t>(got));
+    received_.append(bytes, static_cast<std::size_t>(got));
     return true;
+  }
+
+  net::Fd fd_;
+  std::unique_ptr<net::tls::Session> tls_;
+  BufferPool pool_{1 << 30};
+  Buffer wire_{pool_};
+  std::string received_;
+  std::string scratch_ = std::string(net::tls::Session::kPlainBytesMax, '\0');
+  bool ended_ = false;
+};
+
+class TranscriptOverSockets : public ::testing::TestWithParam<Setup> {
+ protected:
+  TranscriptOverSockets() { process_.start(); }
+
+  // Runs `task` where requests are executed.
+  void on_storage(const std::function<void()>& task) {
+    wait_for([&](auto run) { process_.post_to_storage(std::move(run)); }, task);
+  }
+  // Every thread goes through a turn that begins from now on, in the order in which requests and replies pass them.
+  // The turn that is under way may have begun before what we sent: the one after it has not.
+  void let_the_server_see() {
+    for (int round = 0; round < 2; ++round) {
+      let_the_workers_see();
+      on_storage([] {});
+    }
+    let_the_workers_see();
+  }
+  void let_the_workers_see() {
+    for (std::size_t i = 0; i < process_.workers(); ++i) {
+      wait_for([&](auto run) { process_.worker(i).post(std::move(run)); }, [] {});
+    }
+  }
+  template <class Post>
+  static void wait_for(Post&& post, const std::function<void()>& task) {
+    std::atomic<bool> done{false};
+    post(core::TaskQueue::Task([&] {
+      task();
+      done = true;
+      done.notify_one();
+    }));
+    done.wait(false);
+  }
+
+  std::unique_ptr<Client> connect() {
+    net::Fd fd = GetParam().unix_socket() ? net::connect_unix(folder_.path + "/socket")
+                                          : net::connect_tcp("127.0.0.1", process_.tcp_port());
+    net::set_no_delay(fd.get());
+    auto tls = GetParam().tls() ? certificates_.clients->connect("127.0.0.1", true) : nullptr;
+    return std::make_unique<Client>(std::move(fd), std::move(tls));
   }
 
   // Plays one case with step `cut_step` cut before byte `cut_at`; what went wrong, or nothing.
   std::optional<std::string> play(const testing::TranscriptCase& test, std::size_t cut_step, std::size_t cut_at) {
-    on_worker([this] { backend_.flush_all(); });
-    const net::Fd client = connect();
+    on_storage([this] { backend_.flush_all(); });
+    const auto client = connect();
     std::string token = "0";
     std::string reply;
     for (std::size_t i = 0; i < test.steps.size(); ++i) {
       const testing::TranscriptStep& step = test.steps[i];
       if (step.advance_sec != 0) {
         clock_.advance(step.advance_sec);
-        let_the_worker_see();
+        let_the_server_see();
       }
       const std::string send = testing::fill_in(step.send, token);
       if (i == cut_step) {
-        if (!send_all(client, std::string_view(send).substr(0, cut_at))) return "cannot send";
-        let_the_worker_see();
+        if (!client->send(std::string_view(send).substr(0, cut_at))) return "cannot send";
+        let_the_server_see();
       }
-      if (!send_all(client, std::string_view(send).substr(i == cut_step ? cut_at : 0))) return "cannot send";
+      if (!client->send(std::string_view(send).substr(i == cut_step ? cut_at : 0))) return "cannot send";
       reply.clear();
       if (step.closes) {
-        while (receive_some(client, reply)) continue;
+        while (client->receive(reply)) continue;
       } else if (!step.expect.empty()) {
-        while (!testing::matches(step.expect, reply, token) && receive_some(client, reply)) continue;
+        while (!testing::matches(step.expect, reply, token) && client->receive(reply)) continue;
       }
       if (!testing::matches(step.expect, reply, token))
         return "step " + std::to_string(i) + " replied: " + reply.substr(0, 300);
       if (step.closes) return std::nullopt;
     }
-    ::shutdown(client.get(), SHUT_WR);
+    client->finish();
     reply.clear();
-    while (receive_some(client, reply)) continue;
+    while (client->receive(reply)) continue;
     if (!reply.empty()) return "replied more than expected: " + reply.substr(0, 300);
     return std::nullopt;
   }
@@ -149,7 +267,9 @@ class TranscriptOverSockets : public ::testing::TestWithParam<Setup> {
   MemcacheBackend backend_{cache_, host_, clock_.now()};
   core::ServiceFor<MemcacheBackend::Protocol, MemcacheBackend> service_{backend_};
   Folder folder_;
-  core::Process process_{Options(GetParam(), folder_.path + "/socket"), service_, clock_};
+  Certificates certificates_{GetParam()};
+  core::Process process_{Options(GetParam(), folder_.path + "/socket"), service_, clock_,
+                         certificates_.credentials ? &*certificates_.credentials : nullptr};
 };
 
 TEST_P(TranscriptOverSockets, HoldsWhole) {
@@ -174,18 +294,29 @@ TEST_P(TranscriptOverSockets, HoldsCutAtEveryByte) {
 }
 
 std::string name_of(const ::testing::TestParamInfo<Setup>& setup) {
-  return std::string(setup.param.engine) + (setup.param.unix_socket ? "_unix" : "_tcp");
+  constexpr const char* kTransports[] = {"unix", "plain", "tls12", "tls13", "mtls"};
+  return std::string(setup.param.engine) + "_" + std::to_string(setup.param.workers) + "_" +
+         kTransports[static_cast<std::size_t>(setup.param.transport)];
 }
 
+std::vector<Setup> all_setups() {
+  std::vector<Setup> setups;
 #if defined(__SANITIZE_THREAD__)
-INSTANTIATE_TEST_SUITE_P(All, TranscriptOverSockets,  // ThreadSanitizer does not see what io_uring writes
-                         ::testing::Values(Setup{"epoll", false}, Setup{"epoll", true}), name_of);
+  for (const char* engine : {"epoll"}) {  // ThreadSanitizer does not see what io_uring writes
 #else
-INSTANTIATE_TEST_SUITE_P(All, TranscriptOverSockets,
-                         ::testing::Values(Setup{"epoll", false}, Setup{"epoll", true}, Setup{"io_uring", false},
-                                           Setup{"io_uring", true}),
-                         name_of);
+  for (const char* engine : {"epoll", "io_uring"}) {
 #endif
+    for (const std::uint64_t workers : {1, 4}) {
+      for (const Transport transport :
+           {Transport::kUnix, Transport::kPlain, Transport::kTls12, Transport::kTls13, Transport::kMutualTls}) {
+        setups.push_back({engine, workers, transport});
+      }
+    }
+  }
+  return setups;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, TranscriptOverSockets, ::testing::ValuesIn(all_setups()), name_of);
 
 }  // namespace
 }  // namespace pelikan

@@ -7,8 +7,8 @@
 // An empty Buffer holds no memory. Blocks of two sizes are kept in the pool for the next user; larger ones go back to
 // the allocator at once. Growing never fails: the pool counts the bytes in use and the owner of the pool acts on
 // over_limit().
-// Owner:   a session (through its worker). Threads: pool and buffers belong to one thread. A buffer that goes to another
-//          thread leaves its pool before and joins the other's after; on the way it may be read, not grown.
+// Owner:   a session (through its worker). Threads: pool and buffers belong to one thread. A buffer that goes to
+//          another thread leaves its pool before and joins the other's after; on the way it may be read, not grown.
 #pragma once
 
 #include <cstddef>

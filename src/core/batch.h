@@ -2,8 +2,8 @@
 //
 //   session ── collect() into requests, which view input ──▶ storage thread ── execute() into output ──▶ session
 //
-// Owner:   who holds the unique_ptr: a session at home, a ring on the way, the storage thread. Threads: the owner's. The
-//          buffers belong to the pool of the thread that has the batch: see leave() and arrive().
+// Owner:   who holds the unique_ptr: a session at home, a ring on the way, the storage thread. Threads: the owner's.
+//          The buffers belong to the pool of the thread that has the batch: see leave() and arrive().
 // Limits:  one per session; ServeLimits for what it holds.
 #pragma once
 

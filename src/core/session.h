@@ -12,7 +12,7 @@
 // Received bytes are decrypted if need be and parsed where the loop put them; only an incomplete tail, or what may not
 // be served yet, is copied into input_. While requests wait (the fairness bound, or replies the client does not take)
 // the session does not read.
-// With a storage thread the requests go there as a batch, one at a time: meanwhile (away_) input_ collects what arrives.
+// With a storage thread the requests go there as a batch, one at a time; meanwhile (away_) input_ takes what arrives.
 // To another worker it goes by leaving the loop (moving_): what arrives on the way stays in input_, unparsed.
 // Owner:   Worker. Threads: the worker's only, but for view() and closing() under the worker's table mutex.
 #pragma once

@@ -63,8 +63,8 @@ DIFFERENCES = [
     ('http-closes', rb'.* HTTP/[^ ]*', rb'(ERROR\r\n)?', rb'<closed>'),
     ('rl-commands', rb'(ap|pre)pendrl .*', rb'ERROR\r\n' + ANY, rb'(([0-9]+|NOT_STORED|CLIENT_ERROR [^\n]*)\r\n)?'),
 ]
-# 1.6.18 looks for the minus of a number above 2^63 as far as the next zero byte, beyond the value's end: what an earlier
-# item left there decides. Not a matter of patterns alone: the old number must have been one of those.
+# 1.6.18 looks for the minus of a number above 2^63 as far as the next zero byte, beyond the value's end: what an
+# earlier item left there decides. Not a matter of patterns alone: the old number must have been one of those.
 BEHIND_THE_VALUE = 'minus-behind-the-value'
 ARITHMETIC = re.compile(rb'(incr|decr) +[^ ]+ +(\d+) *')
 NON_NUMERIC = b'CLIENT_ERROR cannot increment or decrement non-numeric value\r\n'
