@@ -24,11 +24,12 @@ void Handshake::on_data(std::string_view bytes) {
   heard_ = true;
   if (state_ == State::kLeaving) return decrypt(bytes);
   if (state_ != State::kShaking) return;
-  if (input_.size() + bytes.size() > kInputBytesMax || listener_.buffers().over_limit()) {
-    listener_.handshake_failed({net::tls::Cause::kResources, "more bytes than a handshake needs"}, fd_);
+  if (listener_.buffers().over_limit()) {
+    listener_.handshake_failed({net::tls::Cause::kResources, "handshakes hold more than server.buffer_memory"}, fd_);
     return close();
   }
   input_.append(bytes);
+  if (input_.size() >= kInputBytesMax && !std::exchange(paused_, true)) listener_.loop().pause(*this);
   listener_.queue_step(*this);
 }
 
@@ -45,7 +46,9 @@ void Handshake::step() {
   const Progress progress = tls_->handshake(bytes, wire_);
   input_.consume(input_.size() - bytes.size());
   switch (progress) {
-    case Progress::kMore: return flush();
+    case Progress::kMore:
+      if (std::exchange(paused_, false)) listener_.loop().resume(*this);
+      return flush();
     case Progress::kDone: return leave();
     case Progress::kFailed: return refuse();
   }

@@ -10,7 +10,8 @@
 // A step is cryptography, up to a millisecond of it: on_data() only keeps the bytes, and the listener lets a bounded
 // number of handshakes make a step per turn.
 // Owner: Listener. Threads: the listener's.
-// Limits: kInputBytesMax of bytes that wait for a step; a deadline for the whole, another for taking an alert.
+// Limits: reading stops while kInputBytesMax wait for a step (requests may follow the handshake at once); a deadline for
+//         the whole, another for taking an alert.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,7 @@ class Listener;
 
 class Handshake final : public net::Stream {
  public:
-  static constexpr std::size_t kInputBytesMax = 128 * 1024;  // a long client certificate chain fits
+  static constexpr std::size_t kInputBytesMax = 64 * 1024;
 
   Handshake(Listener& listener, std::unique_ptr<net::tls::Session> tls, int fd, std::uint64_t deadline_ns);
 
@@ -69,6 +70,7 @@ class Handshake final : public net::Stream {
   const int fd_;
   State state_ = State::kShaking;
   bool sending_ = false;
+  bool paused_ = false;
   bool fin_sent_ = false;
   bool heard_ = false;  // the peer has sent something
 };
