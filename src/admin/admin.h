@@ -2,17 +2,20 @@
 //
 //   text   stats · stats segments · version · flush_all · quit
 //   HTTP   GET or HEAD of / · /metrics · /vars.json · /healthz · /readyz (503 unless set_ready(true) was said)
+//          POST to /tls/reload
 //
+// With TLS (admin.use_tls) both are spoken inside it, and nothing outside it.
 // It reads published counters. The one lock it shares is the metrics registry's, which a worker takes only to answer a
 // client's `stats`; what only a worker can do is asked through Hooks.
 // Owner:   main. Threads: its own, "admin"; the functions here may be called from any one thread at a time.
 // Limits:  kMaxSessions connections; a line of 1 KiB, an HTTP header of 8 KiB, no body; admin.idle_timeout for each
-//          request and each reply. A client over a limit is closed, and told why if it is not one
+//          handshake, request and reply. A client over a limit is closed, and told why if it is not one
 //          connection too many; nobody else notices.
 // Failure: the constructor throws one line (address in use, bad host); later trouble is logged and counted.
 #pragma once
 
 #include <cstddef>
+#include <expected>
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,6 +25,11 @@
 #include "config/config.h"
 #include "metrics/exposition.h"
 #include "metrics/metrics.h"
+#include "net/tls/options.h"
+
+namespace pelikan::net::tls {
+class Credentials;
+}
 
 namespace pelikan::admin {
 
@@ -32,8 +40,14 @@ struct AdminOptions : config::Section {
   config::Option<config::Duration> idle_timeout{this, "idle_timeout", config::Duration{10'000},
                                                 "longest wait for an admin client to send or to read",
                                                 config::Range{1, 3'600'000}};
-  config::Option<bool> use_tls{this, "use_tls", false, "TLS on the admin port; not offered, so it must be false"};
+  config::Option<bool> use_tls{this, "use_tls", false,
+                               "TLS on the admin port, as section admin_tls says if it is set, else as tls says"};
 };
+
+// Which of the sections [admin_tls] and [tls] the admin port follows; null: plain text. Throws config::Error, one line,
+// when the settings do not go together: there is no falling back to plain text or to the weaker of two sections.
+[[nodiscard]] const net::tls::TlsOptions* choose_tls(const AdminOptions& admin, const net::tls::TlsOptions& admin_tls,
+                                                     const net::tls::TlsOptions& tls);
 
 // How the admin port reaches the rest of the process. An answer may come from any thread, at once or later, or never:
 // the client is then told so after admin.idle_timeout. The functions are called on the admin thread and must not wait.
@@ -44,6 +58,9 @@ struct Hooks {
   std::function<void(std::function<void()> done)> flush_all;
   // Empty: the answer is ERROR. The report is STAT lines without END.
   std::function<void(std::function<void(std::string report)> answer)> segments;
+  // Empty: nothing here speaks TLS (the answer is 404). The report is one line per port: "tls: swapped\n"; else why
+  // nothing was changed.
+  std::function<void(std::function<void(std::expected<std::string, std::string> report)> answer)> reload_tls;
 };
 
 struct AdminMetrics : metrics::Group {
@@ -53,13 +70,19 @@ struct AdminMetrics : metrics::Group {
   metrics::Counter request_parse{this, "admin_request_parse", "admin requests understood"};
   metrics::Counter response_compose{this, "admin_response_compose", "admin replies written"};
   metrics::Counter event_error{this, "admin_event_error", "admin connections ended by an error or a timeout"};
+  metrics::Counter tls_handshake{this, "admin_tls_handshake", "TLS handshakes completed on the admin port"};
+  metrics::Counter tls_handshake_ex{this, "admin_tls_handshake_ex",
+                                    "TLS handshakes on the admin port that failed, were refused or took too long"};
+  metrics::Counter tls_on_plain_port{this, "admin_tls_on_plain_port",
+                                     "connections that spoke TLS to an admin port of plain text"};
 };
 
 class AdminServer {
  public:
   static constexpr std::size_t kMaxSessions = 64;
 
-  AdminServer(const AdminOptions& options, Hooks hooks);
+  // `credentials` outlive this. REQUIRES: null unless admin.use_tls; else those of choose_tls().
+  AdminServer(const AdminOptions& options, Hooks hooks, const net::tls::Credentials* credentials = nullptr);
   ~AdminServer();  // stop()
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;

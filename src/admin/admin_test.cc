@@ -2,11 +2,8 @@
 // threads. Every test has its own server on a free port. Nothing sleeps: a test waits for bytes or for an end.
 #include "admin/admin.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <condition_variable>
@@ -19,80 +16,11 @@
 #include <sstream>
 #include <thread>
 
+#include "admin/admin_test_kit.h"
 #include "base/bytes.h"
 
 namespace pelikan::admin {
 namespace {
-
-constexpr int kClientTimeoutSec = 20;  // a hang becomes a failure
-
-class Client {
- public:
-  explicit Client(const std::string& address) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    const timeval timeout{kClientTimeoutSec, 0};
-    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(parse_decimal<std::uint16_t>(address.substr(address.rfind(':') + 1)).value());
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected_ = ::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
-  }
-  ~Client() { ::close(fd_); }
-  Client(const Client&) = delete;
-  Client& operator=(const Client&) = delete;
-
-  bool connected() const { return connected_; }
-  void send(std::string_view bytes) const { (void)!::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
-  void end() const { ::shutdown(fd_, SHUT_WR); }
-  // Until `ending` has come; everything there is when the connection ends before.
-  std::string read_to(std::string_view ending) {
-    std::string text;
-    char c = 0;
-    while (!text.ends_with(ending) && ::recv(fd_, &c, 1, 0) == 1) text += c;
-    return text;
-  }
-  // Until the server closes.
-  std::string read_all() {
-    std::string text;
-    char bytes[4096];
-    for (ssize_t size = 0; (size = ::recv(fd_, bytes, sizeof bytes, 0)) > 0;)
-      text.append(bytes, static_cast<std::size_t>(size));
-    return text;
-  }
-
- private:
-  int fd_;
-  bool connected_ = false;
-};
-
-Hooks plain_hooks() { return {.version = "1.2.3", .facts = {{"engine", "epoll"}}, .flush_all = {}, .segments = {}}; }
-
-class Running {
- public:
-  explicit Running(Hooks hooks = plain_hooks(), std::chrono::milliseconds timeout = std::chrono::seconds(10))
-      : server_(options(timeout), std::move(hooks)) {}
-  AdminServer& operator*() { return server_; }
-  AdminServer* operator->() { return &server_; }
-  // One connection: all of `bytes`, then everything until it ends.
-  std::string talk(std::string_view bytes) {
-    Client client(server_.address());
-    client.send(bytes);
-    client.end();
-    return client.read_all();
-  }
-  std::string get(const std::string& target) { return talk("GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n"); }
-
- private:
-  static const AdminOptions& options(std::chrono::milliseconds timeout) {
-    static AdminOptions instance;
-    instance.port.set(0);
-    instance.idle_timeout.set(timeout);
-    return instance;
-  }
-  AdminServer server_;
-};
-
-std::string body_of(const std::string& response) { return response.substr(response.find("\r\n\r\n") + 4); }
 
 TEST(Admin, TextCommands) {
   Running server;

@@ -14,8 +14,10 @@ constexpr const char* kIndex =
 
 }  // namespace
 
+std::string_view path_of(std::string_view target) { return target.substr(0, target.find('?')); }
+
 Page page_at(std::string_view target, const Contents& contents) {
-  const std::string_view path = target.substr(0, target.find('?'));
+  const std::string_view path = path_of(target);
   if (path == "/") return {200, "text/html; charset=utf-8", kIndex};
   if (path == "/metrics") {
     return {200, metrics::kPrometheusContentType, metrics::prometheus_text(metrics::snapshot(), contents.facts)};

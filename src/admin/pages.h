@@ -13,6 +13,7 @@ struct Page {
   unsigned status = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
+  const char* allow = "";  // of status 405: the methods that would do
 };
 
 // What pages are made of.
@@ -22,7 +23,11 @@ struct Contents {
   bool ready;
 };
 
-// The page at `target` (a query after '?' is passed over).
+inline constexpr std::string_view kReloadPath = "/tls/reload";  // what POST is for; the port answers it
+
+[[nodiscard]] std::string_view path_of(std::string_view target);  // without its query
+
+// The page at `target`.
 [[nodiscard]] Page page_at(std::string_view target, const Contents& contents);
 
 }  // namespace pelikan::admin

@@ -2,12 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 #include <exception>
 #include <optional>
 #include <stdexcept>
@@ -15,6 +13,7 @@
 
 #include "admin/session.h"
 #include "log/log.h"
+#include "net/tls/credentials.h"
 
 namespace pelikan::admin {
 namespace {
@@ -27,7 +26,6 @@ using boost::system::error_code;
 constexpr auto kTickInterval = std::chrono::seconds(10);  // six of these are the window of the percentiles
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);
 constexpr const char* kTooLate = "SERVER_ERROR not done in time\r\n";
-constexpr std::size_t kMaxDiscardedBytes = 64 * 1024;
 
 constexpr auto kValues = asio::as_tuple(asio::use_awaitable);  // errors as values, not as exceptions
 
@@ -39,17 +37,14 @@ asio::ip::tcp::endpoint resolve(asio::io_context& context, const std::string& ho
   return found.begin()->endpoint();
 }
 
-std::string spelt(const asio::ip::tcp::endpoint& endpoint) {
-  const std::string host = endpoint.address().to_string();
-  return fmt::format(fmt::runtime(endpoint.address().is_v6() ? "[{}]:{}" : "{}:{}"), host, endpoint.port());
-}
-
 }  // namespace
 
-AdminServer::Port::Port(const AdminOptions& options, Hooks hooks)
-    : hooks_(std::move(hooks)), timeout_(options.idle_timeout()) {
-  if (options.use_tls())
-    throw std::runtime_error("admin.use_tls: TLS is not offered on the admin port; set it to false");
+AdminServer::Port::Port(const AdminOptions& options, Hooks hooks, const net::tls::Credentials* credentials)
+    : hooks_(std::move(hooks)), credentials_(credentials), timeout_(options.idle_timeout()) {
+  if (options.use_tls() != (credentials != nullptr)) {
+    throw std::runtime_error(fmt::format("admin.use_tls is {}, but the admin port was given {} certificate",
+                                         options.use_tls(), credentials ? "a" : "no"));
+  }
   const asio::ip::tcp::endpoint endpoint = resolve(*context_, options.host(), options.port());
   try {
     acceptor_.open(endpoint.protocol());
@@ -90,7 +85,7 @@ void AdminServer::Port::request_stop() {
     if (error) log::warn("admin: closing the port: {}", error.message());
     ticker_.cancel();
     for (Session* session : sessions_) {
-      session->stream.close();
+      session->channel.close();
       session->wait.cancel();
     }
   });
@@ -124,10 +119,11 @@ AdminServer::Port::Task<> AdminServer::Port::tick() {
 
 AdminServer::Port::Task<> AdminServer::Port::serve(asio::ip::tcp::socket socket) {
   if (stopping_) co_return;
-  Session session(std::move(socket));
+  Session session(std::move(socket), credentials_ ? credentials_->current() : nullptr, pool_);
   const Session::Membership member(session, sessions_, metrics_.session_curr);
   metrics_.session_accept.add();
-  session.stream.expires_after(timeout_);
+  session.channel.expires_after(timeout_);
+  if (!co_await handshake(session)) co_return;
   protocol::Dialect dialect = protocol::detect(session.received());
   while (dialect == protocol::Dialect::kUndecided) {
     if (!co_await fill(session)) co_return;
@@ -135,9 +131,32 @@ AdminServer::Port::Task<> AdminServer::Port::serve(asio::ip::tcp::socket socket)
   }
   if (dialect == protocol::Dialect::kHttp) {
     co_await serve_http(session);
+  } else if (dialect == protocol::Dialect::kTls && !session.channel.encrypted()) {
+    metrics_.tls_on_plain_port.add();
+    static log::Limit limit;
+    log::limited(limit, log::Level::kWarn,
+                 "admin: closed {}: it began TLS, and this port speaks plain text; see admin.use_tls",
+                 session.channel.client());
+    co_await part(session);
   } else {
     co_await serve_text(session);
   }
+}
+
+AdminServer::Port::Task<bool> AdminServer::Port::handshake(Session& session) {
+  if (!session.channel.encrypted()) co_return true;
+  if (co_await session.channel.handshake()) {
+    metrics_.tls_handshake.add();
+    session.channel.expires_after(timeout_);
+    co_return true;
+  }
+  const net::tls::Failure& failure = session.channel.failure();
+  if (stopping_ || failure.text.empty()) co_return false;  // who only looks whether somebody listens is no failure
+  metrics_.tls_handshake_ex.add();
+  static log::Limit limit;
+  log::limited(limit, log::Level::kWarn, "admin: no TLS with {}: {}", session.channel.client(), failure.text);
+  co_await part(session);
+  co_return false;
 }
 
 AdminServer::Port::Task<> AdminServer::Port::serve_text(Session& session) {
@@ -154,10 +173,10 @@ AdminServer::Port::Task<> AdminServer::Port::serve_text(Session& session) {
     }
     session.buffer.consume(parsed.consumed);
     metrics_.request_parse.add();
-    if (request.command == protocol::Command::kQuit) break;
+    if (request.command == protocol::Command::kQuit || !still_admitted(session)) break;
     const std::string reply = co_await answer(session, request.command);
     if (!co_await send(session, reply)) co_return;
-    session.stream.expires_after(timeout_);  // the next request has a time of its own
+    session.channel.expires_after(timeout_);  // the next request has a time of its own
   }
   co_await part(session);
 }
@@ -169,16 +188,16 @@ AdminServer::Port::Task<std::string> AdminServer::Port::answer(Session& session,
     case protocol::Command::kVersion: co_return fmt::format("VERSION {}\r\n", hooks_.version);
     case protocol::Command::kStatsSegments: {
       if (!hooks_.segments) break;
-      const std::optional<std::string> report = co_await ask(session, hooks_.segments);
-      co_return report ? *report + "END\r\n" : std::string(kTooLate);
+      const std::optional<Answer> report = co_await ask(session, hooks_.segments);
+      co_return report ? **report + "END\r\n" : std::string(kTooLate);
     }
     case protocol::Command::kFlushAll: {
       if (!hooks_.flush_all) break;
-      Ask question = [this](const std::function<void(std::string)>& reply) {
+      Ask question = [this](const std::function<void(Answer)>& reply) {
         hooks_.flush_all([reply] { reply("OK\r\n"); });
       };
-      const std::optional<std::string> reply = co_await ask(session, std::move(question));
-      co_return reply.value_or(kTooLate);
+      const std::optional<Answer> reply = co_await ask(session, std::move(question));
+      co_return reply ? **reply : std::string(kTooLate);
     }
     case protocol::Command::kQuit:
     case protocol::Command::kUnknown: break;
@@ -186,15 +205,16 @@ AdminServer::Port::Task<std::string> AdminServer::Port::answer(Session& session,
   co_return "ERROR\r\n";
 }
 
-AdminServer::Port::Task<std::optional<std::string>> AdminServer::Port::ask(Session& session, Ask question) {
+AdminServer::Port::Task<std::optional<AdminServer::Port::Answer>> AdminServer::Port::ask(Session& session,
+                                                                                         Ask question) {
   if (stopping_) co_return std::nullopt;
   struct Waiting {
-    std::optional<std::string> answer;
+    std::optional<Answer> answer;
     asio::steady_timer* timer;  // null once nobody waits
   };
   const auto waiting = std::make_shared<Waiting>(Waiting{std::nullopt, &session.wait});
   session.wait.expires_after(timeout_);
-  question([context = context_, waiting](std::string answer) {
+  question([context = context_, waiting](Answer answer) {
     asio::post(*context, [waiting, answer = std::move(answer)]() mutable {
       if (!waiting->timer) return;
       waiting->answer = std::move(answer);
@@ -208,31 +228,39 @@ AdminServer::Port::Task<std::optional<std::string>> AdminServer::Port::ask(Sessi
 }
 
 AdminServer::Port::Task<bool> AdminServer::Port::fill(Session& session) {
-  const auto room = session.buffer.prepare(Session::kReadBytes);
-  const auto [error, size] = co_await session.stream.async_read_some(room, kValues);
+  const std::size_t size = co_await session.channel.read(session.buffer.prepare(Session::kReadBytes));
   session.buffer.commit(size);
-  if (error && error != asio::error::eof && !stopping_) metrics_.event_error.add();
-  co_return !error;
+  if (size > 0) co_return true;
+  const net::tls::Failure& failure = session.channel.failure();
+  if (stopping_) co_return false;
+  if (!failure.text.empty()) metrics_.event_error.add();
+  if (failure.cause != net::tls::Cause::kNone) {
+    static log::Limit limit;
+    log::limited(limit, log::Level::kWarn, "admin: TLS with {}: {}", session.channel.client(), failure.text);
+  }
+  co_await part(session);
+  co_return false;
 }
 
 AdminServer::Port::Task<bool> AdminServer::Port::send(Session& session, std::string_view text) {
-  session.stream.expires_after(timeout_);
-  const auto [error, size] =
-      co_await asio::async_write(session.stream, asio::buffer(text.data(), text.size()), kValues);
-  (error ? metrics_.event_error : metrics_.response_compose).add();
-  co_return !error;
+  session.channel.expires_after(timeout_);
+  const bool sent = co_await session.channel.write(text);
+  (sent ? metrics_.response_compose : metrics_.event_error).add();
+  co_return sent;
 }
 
 AdminServer::Port::Task<> AdminServer::Port::part(Session& session) {
-  error_code error;
-  error = session.stream.socket().shutdown(asio::socket_base::shutdown_send, error);
-  session.stream.expires_after(timeout_);
-  std::array<char, Session::kReadBytes> discarded{};
-  for (std::size_t total = 0; !error && total < kMaxDiscardedBytes;) {
-    const auto [failure, size] = co_await session.stream.async_read_some(asio::buffer(discarded), kValues);
-    error = failure;
-    total += size;
-  }
+  session.channel.expires_after(timeout_);
+  co_await session.channel.part();
+}
+
+bool AdminServer::Port::still_admitted(Session& session) {
+  if (!credentials_ || session.channel.still_admitted(credentials_->current())) return true;
+  metrics_.event_error.add();
+  static log::Limit limit;
+  log::limited(limit, log::Level::kWarn, "admin: closing {}, no longer let in: {}", session.channel.client(),
+               session.channel.failure().text);
+  return false;
 }
 
 }  // namespace pelikan::admin

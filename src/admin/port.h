@@ -1,8 +1,9 @@
 // The admin port from within: one io_context, run by one thread; every session is a coroutine on it. Boost ends here.
 //
-//   accept ──▶ detect ──▶ text: line, reply, line, reply ...      a timeout, a limit or an error ends the session,
-//                    └──▶ HTTP: header, page, header, page ...    never the port
+//   accept ──▶ handshake, with TLS ──▶ detect ──▶ text: line, reply, line, reply ...
+//                                            └──▶ HTTP: header, page, header, page ...
 //
+// A timeout, a limit or an error ends the session, never the port.
 // Owner: AdminServer. Threads: construction, name() and request_stop() on the owner's; the rest on the admin thread.
 #pragma once
 
@@ -11,9 +12,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <chrono>
+#include <expected>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -22,6 +22,9 @@
 #include <string_view>
 
 #include "admin/admin.h"
+#include "admin/channel.h"
+#include "admin/pages.h"
+#include "base/buffer.h"
 #include "metrics/exposition.h"
 #include "metrics/process.h"
 #include "protocol/admin/admin.h"
@@ -30,7 +33,7 @@ namespace pelikan::admin {
 
 class AdminServer::Port {
  public:
-  Port(const AdminOptions& options, Hooks hooks);  // binds; throws one line
+  Port(const AdminOptions& options, Hooks hooks, const net::tls::Credentials* credentials);  // binds; throws one line
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   void set_ready(bool ready) noexcept { ready_.store(ready, std::memory_order_relaxed); }
@@ -41,26 +44,31 @@ class AdminServer::Port {
   struct Session;
   template <class T = void>
   using Task = boost::asio::awaitable<T>;
-  // A question that another thread answers.
-  using Ask = std::function<void(std::function<void(std::string)>)>;
+  // A question that another thread answers, if it can.
+  using Answer = std::expected<std::string, std::string>;
+  using Ask = std::function<void(std::function<void(Answer)>)>;
 
   Task<> accept();
   Task<> tick();
   Task<> serve(boost::asio::ip::tcp::socket socket);
+  Task<bool> handshake(Session& session);
   Task<> serve_text(Session& session);
   Task<> serve_http(Session& session);
+  Task<Page> reload_tls(Session& session);
   Task<std::string> answer(Session& session, protocol::admin::Command command);
   // Nothing when the answer did not come in time.
-  Task<std::optional<std::string>> ask(Session& session, Ask question);
-  // Reads a little more. False: the client is gone, too slow, or the port is stopping.
+  Task<std::optional<Answer>> ask(Session& session, Ask question);
+  // Reads a little more. False: the client has ended, is gone or too slow, or the port is stopping; all is done.
   Task<bool> fill(Session& session);
   Task<bool> send(Session& session, std::string_view text);
-  // Says that no more comes and lets the client read what was sent: closing at once could destroy it on its way.
-  Task<> part(Session& session);
+  Task<> part(Session& session);  // Channel::part(), in time
+  // False once a reload has changed the rules and the client does not keep the new ones.
+  [[nodiscard]] bool still_admitted(Session& session);
 
   void start(Task<> task);  // its end is nobody's business but the log's
 
   const Hooks hooks_;
+  const net::tls::Credentials* const credentials_;  // null: plain text
   const std::chrono::milliseconds timeout_;
   std::atomic<bool> ready_{false};
   // Shared with answers that are still to come, so that a late one finds it.
@@ -71,6 +79,7 @@ class AdminServer::Port {
 
   // Below: the admin thread only.
   bool stopping_ = false;
+  BufferPool pool_{AdminServer::kMaxSessions * Channel::kWriteBytes};
   std::set<Session*> sessions_;
   AdminMetrics metrics_;
   metrics::ProcessCollector process_;

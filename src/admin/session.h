@@ -1,19 +1,23 @@
 // One connection to the admin port. Owner: the coroutine that serves it. Threads: the admin thread.
 #pragma once
 
+#include <boost/beast/core/flat_buffer.hpp>
+#include <memory>
 #include <set>
 #include <string_view>
 #include <utility>
 
+#include "admin/channel.h"
 #include "admin/port.h"
 
 namespace pelikan::admin {
 
 struct AdminServer::Port::Session {
-  static constexpr std::size_t kReadBytes = 1024;
+  static constexpr std::size_t kReadBytes = 1024;  // at once, so never more than this behind what is parsed
   static constexpr std::size_t kMaxHeaderBytes = 8 * 1024;
 
-  explicit Session(boost::asio::ip::tcp::socket socket) : stream(std::move(socket)), wait(stream.get_executor()) {}
+  Session(boost::asio::ip::tcp::socket socket, std::shared_ptr<const net::tls::Context> context, BufferPool& pool)
+      : channel(std::move(socket), std::move(context), pool), wait(channel.get_executor()) {}
 
   [[nodiscard]] std::string_view received() const {
     return {static_cast<const char*>(buffer.data().data()), buffer.size()};
@@ -40,7 +44,7 @@ struct AdminServer::Port::Session {
     metrics::Gauge& count_;
   };
 
-  boost::beast::tcp_stream stream;
+  Channel channel;
   boost::asio::steady_timer wait;  // for an answer from another thread
   boost::beast::flat_buffer buffer{2 * kMaxHeaderBytes};
 };

@@ -12,7 +12,7 @@
 namespace pelikan::server {
 namespace {
 
-admin::Hooks make_hooks(core::Process& process, const Application& application) {
+admin::Hooks make_hooks(core::Process& process, Certificates& certificates, const Application& application) {
   admin::Hooks hooks;
   hooks.version = kVersion;
   hooks.facts = {{"net_engine", process.engine().engine == net::Engine::kUring ? "io_uring" : "epoll"},
@@ -30,7 +30,20 @@ admin::Hooks make_hooks(core::Process& process, const Application& application) 
       process.post_to_storage([report, answer = std::move(answer)] { answer(report()); });
     };
   }
+  if (!certificates.empty()) {
+    hooks.reload_tls = [&certificates](const std::function<void(std::expected<std::string, std::string>)>& answer) {
+      answer(certificates.reload());  // reads a few small files: only the admin port waits
+    };
+  }
   return hooks;
+}
+
+// Of the admin port; null: plain text. A section that both ports follow is loaded once.
+const net::tls::Credentials* admin_credentials(const Settings& settings, const net::tls::Credentials* of_data_port,
+                                               Certificates& certificates) {
+  const net::tls::TlsOptions* options = admin::choose_tls(settings.admin, settings.admin_tls, settings.tls);
+  if (options == nullptr) return nullptr;
+  return options == &settings.tls ? of_data_port : certificates.add(*options);
 }
 
 // The process, its admin port, and the wait for its end.
@@ -38,9 +51,10 @@ void serve(const Settings& settings, const Application& application, Surrounding
   Certificates certificates;
   const net::tls::Credentials* credentials =
       certificates.add(settings.tls, [&surroundings] { surroundings.process->recheck_sessions(); });
+  const net::tls::Credentials* for_admin = admin_credentials(settings, credentials, certificates);
   core::Process process(settings.core, *application.service, surroundings.clock, credentials);
   surroundings.process = &process;
-  admin::AdminServer admin(settings.admin, make_hooks(process, application));
+  admin::AdminServer admin(settings.admin, make_hooks(process, certificates, application), for_admin);
   admin.set_ready(true);
   process.start();
   std::printf("listening server=%s admin=%s\n", process.addresses().c_str(), admin.address().c_str());
@@ -64,6 +78,7 @@ std::string list_metrics(const MakeApplication& make, const Surroundings& surrou
   const core::StorageMetrics storage;
   const core::TlsFailureMetrics tls_failures;
   const net::tls::ReloadMetrics tls_reloads("tls");
+  const net::tls::ReloadMetrics admin_tls_reloads("admin_tls");
   const admin::AdminMetrics admin;
   const metrics::ProcessCollector process;
   return metrics::list();
@@ -76,10 +91,11 @@ int launch(int argc, char** argv, const std::string& name, const std::string& su
   try {
     Settings settings;
     config::Config config(settings.core.server, settings.core.listener, settings.core.worker, settings.core.storage,
-                          settings.core.net, settings.tls, settings.admin, settings.log);
+                          settings.core.net, settings.tls, settings.admin, settings.admin_tls, settings.log);
     for (config::Section* section : sections) config.add(*section);
     settings.pelikan.add_to(config);
     const config::Invocation invocation = config::parse_command_line(argc, argv, {name, kVersion, summary}, config);
+    static_cast<void>(admin::choose_tls(settings.admin, settings.admin_tls, settings.tls));  // --check says it, too
     const SystemClock clock;
     Surroundings surroundings{.settings = settings, .clock = clock};
     if (invocation.action == config::Action::kPrint) {

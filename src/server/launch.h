@@ -28,6 +28,7 @@ struct Settings {
   admin::AdminOptions admin;
   log::LogOptions log;
   net::tls::TlsOptions tls;
+  net::tls::TlsOptions admin_tls{"admin_tls"};
   config::PelikanKeys pelikan;
 };
 

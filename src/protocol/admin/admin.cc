@@ -43,7 +43,9 @@ ParseResult parse(std::string_view bytes, Request& request) noexcept {
 Dialect detect(std::string_view bytes) noexcept {
   constexpr std::array<std::string_view, 9> kMethods{"GET ",   "HEAD ",    "POST ",  "PUT ",    "DELETE ",
                                                      "PATCH ", "OPTIONS ", "TRACE ", "CONNECT "};
-  Dialect dialect = Dialect::kText;
+  constexpr std::string_view kTlsRecord = "\x16\x03";
+  if (bytes.starts_with(kTlsRecord)) return Dialect::kTls;
+  Dialect dialect = kTlsRecord.starts_with(bytes) ? Dialect::kUndecided : Dialect::kText;
   for (const std::string_view method : kMethods) {
     if (bytes.starts_with(method)) return Dialect::kHttp;
     if (method.starts_with(bytes)) dialect = Dialect::kUndecided;

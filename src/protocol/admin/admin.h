@@ -19,9 +19,10 @@ struct Request {
 // One line from the front of `bytes`. kInvalid: the line is longer than kMaxLineBytes.
 [[nodiscard]] ParseResult parse(std::string_view bytes, Request& request) noexcept;
 
-enum class Dialect : std::uint8_t { kUndecided, kText, kHttp };
+enum class Dialect : std::uint8_t { kUndecided, kText, kHttp, kTls };
 
-// What the first bytes of a connection say: HTTP begins with a method in capitals, text commands are in small letters.
+// What the first bytes of a connection say: HTTP begins with a method in capitals, text commands are in small letters,
+// TLS with the header of a handshake record.
 // At most eight bytes are needed to decide.
 [[nodiscard]] Dialect detect(std::string_view bytes) noexcept;
 

@@ -54,14 +54,15 @@ TEST(Admin, LinesHaveALimit) {
   EXPECT_EQ(parse(std::string(kMaxLineBytes, 'x') + "\n", request).status, ParseStatus::kInvalid);
 }
 
-TEST(Admin, TellsHttpFromText) {
+TEST(Admin, TellsHttpAndTlsFromText) {
   for (const char* http : {"GET / HTTP/1.1", "HEAD /", "POST /x", "PUT ", "DELETE ", "OPTIONS *", "CONNECT a"}) {
     EXPECT_EQ(detect(http), Dialect::kHttp) << http;
   }
-  for (const char* text : {"stats", "s", "quit", "GETX", "get a", "\n", " GET", "Q", "\x16\x03"}) {
+  for (const char* text : {"stats", "s", "quit", "GETX", "get a", "\n", " GET", "Q", "\x16\x02", "\x15\x03"}) {
     EXPECT_EQ(detect(text), Dialect::kText) << text;
   }
-  for (const char* undecided : {"", "G", "GET", "P", "CONNECT"})
+  for (const char* tls : {"\x16\x03", "\x16\x03\x01\x02"}) EXPECT_EQ(detect(tls), Dialect::kTls) << tls;
+  for (const char* undecided : {"", "\x16", "G", "GET", "P", "CONNECT"})
     EXPECT_EQ(detect(undecided), Dialect::kUndecided) << undecided;
 }
 
