@@ -1,7 +1,8 @@
 """The two tools as scripts use them: exit codes, JSON keys, and targets and traces that are not there.
 
-The environment names the binaries: PELIKAN_BENCH, PELIKAN_REPLAY. pelikan-bench is pointed at memcached on a unix
-socket, which needs no port and says when it listens.
+The environment names the binaries: PELIKAN_BENCH, PELIKAN_REPLAY, and the servers PELIKAN_PINGSERVER and
+PELIKAN_SEGCACHE. Where nothing else is wanted pelikan-bench is pointed at memcached on a unix socket, which needs no
+port and says when it listens.
 """
 import json
 import os
@@ -10,6 +11,9 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+
+import harness
+import pki
 
 TIMEOUT_S = 120
 
@@ -66,12 +70,158 @@ class Bench(unittest.TestCase):
         self.assertIn('/nonexistent/socket', done.stderr)
 
     def test_usage(self):
-        for arguments in ([], ['--target', 'x'], ['--target', 'a:1', '--threads', '4'],
+        for arguments in ([], ['--target', 'x'], ['--target', 'a:1', '--threads', '0'],
+                          ['--target', 'a:1', '--rate', 'fast'], ['--target', 'a:1', '--ca', 'file'],
                           ['--target', 'a:1', '--target-pid', 2**22 + 1]):
             done = run(self.binary, *arguments)
             self.assertEqual((done.returncode, done.stdout), (78, ''), arguments)
             self.assertRegex(done.stderr, r'^pelikan-bench: .+\n$')
         self.assertEqual(run(self.binary, '--help').returncode, 0)
+
+
+class BenchOurs(unittest.TestCase):
+    """Several threads, the open loop and handshakes, against our own servers."""
+    binary = os.environ.get('PELIKAN_BENCH')
+
+    def measure(self, server, *arguments):
+        done = run(self.binary, '--target', f'127.0.0.1:{server.port}', '--connections', 8, '--duration', '0.3s',
+                   '--json', '--target-pid', server.pid, *arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, ''), done.stdout)
+        report = json.loads(done.stdout)
+        self.assertEqual(report['errors'], 0, report)
+        return report
+
+    def test_threads(self):
+        with harness.Server(os.environ['PELIKAN_SEGCACHE'], ['seg.heap_size=64MB']) as server:
+            report = self.measure(server, '--threads', 3, '--pipeline', 4, '--keys', 1000, '--fill')
+        self.assertGreater(report['hits'], 0)
+        self.assertEqual(report['misses'], 0)
+        self.assertNotIn('offered_rate', report)
+
+    def test_open_loop(self):
+        for binary, protocol in ((os.environ['PELIKAN_SEGCACHE'], 'memcache'),
+                                 (os.environ['PELIKAN_PINGSERVER'], 'ping')):
+            for threads in (1, 2):
+                with harness.Server(binary) as server:
+                    report = self.measure(server, '--protocol', protocol, '--threads', threads, '--rate', 3000)
+                self.assertEqual((report['offered_rate'], report['never_sent']), (3000, 0))
+                # 900 requests, give or take five times their deviation.
+                self.assertAlmostEqual(report['requests'], 900, delta=150)
+                self.assertAlmostEqual(report['achieved_rate'], 3000, delta=1000)
+                self.assertGreaterEqual(report['seconds'], 0.3)
+                self.assertEqual(list(report['send_lag_us']), ['p50', 'p99', 'max'])
+                self.assertIsInstance(report['generator_kept_up'], bool)
+                for key in ('late_sends', 'held_sends'):
+                    self.assertGreaterEqual(report[key], 0)
+
+    def test_handshakes(self):
+        with harness.Server(os.environ['PELIKAN_PINGSERVER']) as server:
+            report = self.measure(server, '--handshakes', '--threads', 2)
+        self.assertGreater(report['handshakes'], 0)
+        self.assertGreater(report['handshakes_per_second'], 0)
+        self.assertEqual(report['resumed'], 0)
+        self.assertGreater(report['latency_us']['p50'], 0)
+        self.assertIn('target_cpu_us_per_handshake', report)
+        self.assertNotIn('requests_per_second', report)
+
+
+def memcached_tls(server, authority=None):
+    """Debian's memcached; with an authority it wants client certificates of that."""
+    options = [f'ssl_chain_cert={server.certificate}', f'ssl_key={server.key}']
+    if authority:
+        options += [f'ssl_ca_cert={authority.certificate}', 'ssl_verify_mode=2']
+    return harness.Memcached(['-Z', '-o', ','.join(options)])
+
+
+def segcache_tls(server, authority=None):
+    settings = [f'tls.certificate_chain={server.certificate}', f'tls.private_key={server.key}']
+    if authority:
+        settings.append(f'tls.ca_file={authority.certificate}')
+    return harness.Server(os.environ['PELIKAN_SEGCACHE'], settings)
+
+
+class BenchTls(unittest.TestCase):
+    binary = os.environ.get('PELIKAN_BENCH')
+    servers = [memcached_tls, segcache_tls]
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        made = pki.Pki(cls.folder.name)
+        cls.authority, cls.stranger = made.ca('authority'), made.ca('stranger')
+        cls.server = made.leaf(cls.authority, 'server', ['IP:127.0.0.1'])
+        cls.client = made.leaf(cls.authority, 'client')
+        cls.strange_client = made.leaf(cls.stranger, 'strange_client')
+        Path(cls.folder.name).chmod(0o755)
+        Path(cls.server.key).chmod(0o644)  # memcached reads it as somebody else
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def bench(self, server, *arguments):
+        return run(self.binary, '--target', f'127.0.0.1:{server.port}', '--connections', 4, '--duration', '0.2s',
+                   '--keys', 100, '--json', *arguments)
+
+    def measure(self, server, *arguments):
+        done = self.bench(server, *arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, ''), done.stdout)
+        report = json.loads(done.stdout)
+        self.assertEqual(report['errors'], 0, report)
+        return report
+
+    def refused(self, server, code, message, *arguments):
+        done = self.bench(server, *arguments)
+        self.assertEqual(done.returncode, code, done)
+        self.assertRegex(done.stderr, f'^pelikan-bench: .*{message}.*\n$')
+
+    def test_requests(self):
+        for start in self.servers:
+            with start(self.server) as server:
+                for version in ('1.2', '1.3'):
+                    report = self.measure(server, '--tls', '--tls-version', version, '--fill', '--pipeline', 8,
+                                          '--ca', self.authority.certificate)
+                    self.assertRegex(report['tls'], f'^TLSv{version} ')
+                    self.assertEqual(report['misses'], 0)
+                    self.assertGreater(report['hits'], 0)
+                # Values that fill many records, several threads, and an open loop.
+                self.measure(server, '--tls', '--value-size', 100000, '--ratio', 'set:1', '--threads', 2)
+                report = self.measure(server, '--tls', '--rate', 1000, '--value-size', 100000, '--fill')
+                self.assertEqual(report['misses'], 0)
+
+    def test_handshakes(self):
+        for start in self.servers:
+            with start(self.server) as server:
+                for version in ('1.2', '1.3'):
+                    tls = ('--tls', '--tls-version', version, '--handshakes')
+                    full, resumed = self.measure(server, *tls), self.measure(server, *tls, '--resume')
+                    self.assertGreater(full['handshakes'], 0)
+                    self.assertEqual(full['resumed'], 0)
+                    self.assertGreater(resumed['resumed'], 0.9 * resumed['handshakes'])
+
+    def test_client_certificate(self):
+        own = ('--cert', self.client.certificate, '--key', self.client.key)
+        strange = ('--cert', self.strange_client.certificate, '--key', self.strange_client.key)
+        for start in self.servers:
+            with start(self.server, self.authority) as server:
+                for mode in ((), ('--handshakes',), ('--handshakes', '--tls-version', '1.2')):
+                    self.measure(server, '--tls', *own, *mode)
+                    self.refused(server, 1, 'TLS', '--tls', *strange, *mode)
+                    self.refused(server, 1, 'TLS', '--tls', *mode)
+
+    def test_refused(self):
+        with memcached_tls(self.server) as server:
+            self.refused(server, 1, 'TLS handshake: .*certificate', '--tls', '--ca', self.stranger.certificate)
+            self.refused(server, 1, 'add --tls')
+            key = self.client.key
+            self.refused(server, 78, '--key FILE', '--tls', '--cert', self.client.certificate)
+            self.refused(server, 78, '--cert FILE', '--tls', '--key', key)
+            for files in (('--ca', '/nonexistent/file'), ('--ca', key), ('--cert', '/nonexistent/file', '--key', key),
+                          ('--cert', self.server.certificate, '--key', key)):
+                self.refused(server, 78, '--tls: ', '--tls', *files)
+        with harness.Memcached() as server:
+            self.refused(server, 1, 'plain text.*leave out --tls', '--tls')
+            self.refused(server, 1, 'plain text.*leave out --tls', '--tls', '--handshakes')
 
 
 class Replay(unittest.TestCase):

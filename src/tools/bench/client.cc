@@ -1,13 +1,15 @@
 #include "tools/bench/client.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include "net/fd.h"
 #include "net/socket.h"
-#include "tools/bench/process_cpu.h"
+#include "tools/bench/dialogue.h"
 
 namespace pelikan::tools::bench {
 namespace {
@@ -15,141 +17,225 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kSilenceMax{10};
+constexpr std::chrono::seconds kHandshakeSilenceMax{5};
 constexpr std::chrono::seconds kLastAnswersMax{2};  // after the measured time
 constexpr int kTurnMs = 50;                         // how late the end of the run may be seen
+constexpr int kSendsPerTurn = 1024;                 // open loop: then replies are looked at
+constexpr std::uint64_t kSpinNs = 200'000;          // open loop: not trusted to a timeout
 constexpr std::size_t kPoolLimitBytes = std::size_t{1} << 40;
 constexpr std::uint64_t kSeed = 1;
 
-net::LoopOptions loop_options(net::Engine wanted) {
-  net::LoopOptions options;
-  options.engine = net::choose_engine(wanted).engine;
-  return options;
+net::LoopOptions loop_options(const Options& options) {
+  net::LoopOptions loop;
+  loop.engine = options.engine;
+  return loop;
 }
+
+std::uint64_t nanoseconds(steady_clock::time_point instant) {
+  return static_cast<std::uint64_t>(instant.time_since_epoch() / std::chrono::nanoseconds(1));
+}
+
+// How long to leave the thread to the kernel when nothing is to be sent before `next_ns`.
+int sleep_ms(std::uint64_t now_ns, std::uint64_t next_ns) {
+  if (next_ns <= now_ns + kSpinNs) return 0;
+  return static_cast<int>(std::min<std::uint64_t>(kTurnMs, (next_ns - now_ns - kSpinNs) / 1'000'000));
+}
+
+// The intended times of the requests under way on a connection.
+class IntendedTimes {
+ public:
+  explicit IntendedTimes(std::uint32_t count_max) : times_ns_(std::bit_ceil(count_max)) {}
+  void push(std::uint64_t time_ns) noexcept { times_ns_[end_++ & (times_ns_.size() - 1)] = time_ns; }
+  std::uint64_t pop() noexcept { return times_ns_[begin_++ & (times_ns_.size() - 1)]; }
+
+ private:
+  std::vector<std::uint64_t> times_ns_;
+  std::uint32_t begin_ = 0;
+  std::uint32_t end_ = 0;
+};
 
 }  // namespace
 
-class Client::Connection final : public net::Stream {
+class Client::Connection final : public Channel {
  public:
   explicit Connection(Client& client)
-      : client_(client),
-        dialogue_(make_dialogue(client.options_.protocol, client.options_.pipeline, client.workload_)) {}
+      : Channel(client.shared_),
+        client_(client),
+        dialogue_(make_dialogue(client.options_.protocol, client.options_.pipeline, client.workload_)),
+        intended_(client.options_.rate ? client.options_.pipeline : 1) {}
 
-  void on_data(std::string_view bytes) override {
-    if (!dialogue_->scan(bytes, client_.tally_)) {
-      client_.tally_.trouble(Trouble::kGarbage, 1, "not a reply: " + std::string(bytes.substr(0, 80)));
-      return close();
+  void send_batch(std::uint32_t count) {
+    compose(count);
+    batch_ = count;
+    sent_ns_ = nanoseconds(steady_clock::now());
+    flush();
+  }
+  // Goes with the next flush().
+  void ask(std::uint64_t intended_ns) {
+    compose(1);
+    intended_.push(intended_ns);
+  }
+  [[nodiscard]] bool has_room() const { return !closing() && unanswered() < client_.options_.pipeline; }
+  [[nodiscard]] bool working() const { return working_; }
+  [[nodiscard]] std::uint32_t unanswered() const { return dialogue_->outstanding(); }
+  void give_up(Trouble trouble, const std::string& what) { fail(trouble, what); }
+
+  bool in_line = false;  // in roomy_
+  bool touched = false;  // in touched_
+
+ private:
+  void compose(std::uint32_t count) {
+    if (!std::exchange(working_, true) && client_.working_++ == 0) client_.last_news_ = steady_clock::now();
+    dialogue_->compose(count, output());
+  }
+  void on_established() override {
+    --client_.shaking_;
+    if (client_.tally_.cipher.empty()) client_.tally_.cipher = cipher_of(*session());
+    client_.last_news_ = steady_clock::now();
+  }
+  void on_plain(std::string_view bytes) override {
+    const std::uint32_t before = unanswered();
+    const bool understood = dialogue_->scan(bytes, client_.tally_);
+    const std::uint32_t answers = before - unanswered();
+    if (!understood) return fail(Trouble::kGarbage, what_garbage(bytes));
+    if (answers > 0) on_answers(answers);
+  }
+  void on_answers(std::uint32_t count) {
+    replied_ = true;
+    if (client_.pacing_) {
+      client_.last_news_ = steady_clock::now();
+      const std::uint64_t now_ns = nanoseconds(client_.last_news_);
+      for (; count > 0; --count) client_.tally_.answered(1, now_ns - intended_.pop());
+    } else if (unanswered() == 0) {
+      client_.last_news_ = steady_clock::now();
+      client_.tally_.answered(batch_, nanoseconds(client_.last_news_) - sent_ns_);
     }
-    if (dialogue_->outstanding() > 0 || answered_) return;
-    answered_ = true;
-    client_.last_answer_ = steady_clock::now();
-    client_.tally_.answered(
-        batch_, static_cast<std::uint64_t>((client_.last_answer_ - sent_at_) / std::chrono::nanoseconds(1)));
-    finish_batch();
+    if (unanswered() == 0) rest();
+    client_.answered(*this);
   }
-  void on_end(int error) override {
-    client_.tally_.trouble(Trouble::kLost, 1, error == 0 ? "connection closed by the target" : std::strerror(error));
-    close();
+  void rest() {
+    if (std::exchange(working_, false)) --client_.working_;
   }
-  void on_sent() override {
-    sending_ = false;
-    finish_batch();
+  void on_peer_end(int error) override {
+    std::string what = error == 0 ? "connection closed by the target" : std::strerror(error);
+    if (!replied_) what += " before its first reply; " + advice();
+    fail(Trouble::kLost, what);
+  }
+  void on_failed(Trouble trouble, const std::string& what) override {
+    rest();
+    if (!established()) --client_.shaking_;
+    client_.tally_.trouble(trouble, trouble == Trouble::kUnanswered ? unanswered() : 1, what);
   }
   void on_closed() override { --client_.open_; }
 
-  void send_batch(std::uint32_t count) {
-    Buffer requests(client_.pool_);
-    dialogue_->compose(count, requests);
-    batch_ = count;
-    answered_ = false;
-    sending_ = true;
-    ++client_.working_;
-    sent_at_ = steady_clock::now();
-    client_.loop_->send(*this, std::move(requests));
+  [[nodiscard]] std::string advice() const {
+    return session() == nullptr ? "if it speaks TLS, add --tls" : kCertificateAdvice;
   }
-  void close() {
-    if (std::exchange(closing_, true)) return;
-    if (working()) --client_.working_;
-    client_.loop_->close(*this);
-  }
-  [[nodiscard]] bool closing() const noexcept { return closing_; }
-  [[nodiscard]] bool working() const noexcept { return sending_ || !answered_; }
-  [[nodiscard]] std::uint32_t unanswered() const noexcept { return dialogue_->outstanding(); }
-
- private:
-  // The replies may come before the loop says that the requests were sent.
-  void finish_batch() {
-    if (working()) return;
-    --client_.working_;
-    client_.start(*this);
+  [[nodiscard]] std::string what_garbage(std::string_view bytes) const {
+    const bool tls_alert = bytes.starts_with("\x15\x03");
+    if (session() == nullptr && !replied_ && tls_alert) return "the target answers with a TLS alert: add --tls";
+    return "not a reply: " + std::string(bytes.substr(0, 80));
   }
 
   Client& client_;
   std::unique_ptr<Dialogue> dialogue_;
-  steady_clock::time_point sent_at_;
+  IntendedTimes intended_;     // open loop
+  std::uint64_t sent_ns_ = 0;  // closed loop: of the batch
   std::uint32_t batch_ = 0;
-  bool answered_ = true;
-  bool sending_ = false;
-  bool closing_ = false;
+  bool working_ = false;
+  bool replied_ = false;  // an answer that was understood
 };
 
-Client::Client(const Options& options)
+Client::Client(const Options& options, std::uint32_t thread)
     : options_(options),
-      workload_(options, kSeed),
+      thread_(thread),
+      workload_(options, kSeed + thread),
+      tls_(make_client_context(options)),
       pool_(kPoolLimitBytes),
-      loop_(net::make_loop(loop_options(options.engine))) {}
+      loop_(net::make_loop(loop_options(options))),
+      scratch_(tls_ ? net::tls::Session::kPlainBytesMax : 0),
+      shared_{*loop_, pool_, scratch_} {
+  if (options.rate) pacer_.emplace(*options.rate / options.threads, kSeed + thread);
+}
 
 Client::~Client() = default;
 
-Tally Client::run() {
+void Client::prepare() {
   connect();
-  if (options_.fill) {
-    workload_.fill();
-    drive(Instant::max());
-    workload_.mix();
-  }
-  const std::optional<double> cpu_before =
-      options_.target_pid ? process_cpu_seconds(*options_.target_pid) : std::nullopt;
+  await_handshakes();
+  if (!options_.fill) return;
+  workload_.fill(first_of(options_.keys, thread_, options_.threads),
+                 first_of(options_.keys, thread_ + 1, options_.threads));
+  drive(Instant::max());
+  workload_.mix();
+}
+
+void Client::measure(Instant begin) {
   tally_.start_measuring();
-  const Instant begin = steady_clock::now();
-  last_answer_ = begin;
-  drive(begin + options_.duration);
-  tally_.seconds = std::chrono::duration<double>(last_answer_ - begin).count();
-  if (const auto cpu = options_.target_pid ? process_cpu_seconds(*options_.target_pid) : std::nullopt;
-      cpu && cpu_before) {
-    tally_.target_cpu_seconds = *cpu - *cpu_before;
+  const Instant deadline = begin + options_.duration;
+  last_news_ = begin;
+  if (pacer_) {
+    drive_open_loop(begin, deadline);
+    tally_.pace = pacer_->counts();
+    last_news_ = std::max(last_news_, deadline);  // a low rate is not made higher
+  } else {
+    std::this_thread::sleep_until(begin);
+    drive(deadline);
   }
-  close_all();
-  return std::move(tally_);
+  tally_.seconds = std::chrono::duration<double>(last_news_ - begin).count();
+}
+
+void Client::finish() {
+  for (const auto& connection : connections_) connection->close();
+  while (open_ > 0) turn(kTurnMs);
 }
 
 void Client::connect() {
   const Target& target = options_.target;
-  for (std::uint32_t i = 0; i < options_.connections; ++i) {
+  const std::uint32_t count = first_of(options_.connections, thread_ + 1, options_.threads) -
+                              first_of(options_.connections, thread_, options_.threads);
+  const std::string server_name = target.unix_path.empty() ? target.host : "localhost";
+  for (std::uint32_t i = 0; i < count; ++i) {
     try {
       net::Fd fd =
           target.unix_path.empty() ? net::connect_tcp(target.host, target.port) : net::connect_unix(target.unix_path);
       net::set_no_delay(fd.get());
+      auto session = tls_ ? tls_->connect(server_name, false) : nullptr;
+      if (tls_ && !session) throw std::runtime_error("no memory for a TLS session");
       connections_.push_back(std::make_unique<Connection>(*this));
-      loop_->attach(*connections_.back(), std::move(fd));
       ++open_;
+      if (tls_) ++shaking_;
+      connections_.back()->open(std::move(fd), std::move(session));
     } catch (const std::runtime_error& error) {
-      tally_.trouble(Trouble::kNotConnected, options_.connections - i, error.what());
+      tally_.trouble(Trouble::kNotConnected, count - i, error.what());
       return;  // what refuses one refuses the next
+    }
+  }
+}
+
+void Client::await_handshakes() {
+  last_news_ = steady_clock::now();
+  while (shaking_ > 0) {
+    turn(kTurnMs);
+    if (steady_clock::now() - last_news_ < kHandshakeSilenceMax) continue;
+    for (const auto& connection : connections_) {
+      if (connection->closing() || connection->established()) continue;
+      connection->give_up(Trouble::kHandshake,
+                          "TLS handshake: no answer in time; if the target speaks plain text, leave out --tls");
     }
   }
 }
 
 void Client::drive(Instant deadline) {
   stopping_ = false;
-  last_answer_ = steady_clock::now();
-  for (const auto& connection : connections_) {
-    if (!connection->closing()) start(*connection);
-  }
+  last_news_ = steady_clock::now();
+  for (const auto& connection : connections_) start(*connection);
   while (working_ > 0) {
-    turn();
+    turn(kTurnMs);
     const Instant now = steady_clock::now();
     stopping_ = now >= deadline;
-    if (stopping_ ? now - deadline >= kLastAnswersMax : now - last_answer_ >= kSilenceMax) give_up_waiting();
+    if (stopping_) return await_last_answers(deadline);
+    if (now - last_news_ >= kSilenceMax) give_up_waiting();
   }
 }
 
@@ -159,22 +245,86 @@ void Client::start(Connection& connection) {
   connection.send_batch(count);
 }
 
-void Client::give_up_waiting() {
-  stopping_ = true;
-  for (const auto& connection : connections_) {
-    if (connection->closing() || !connection->working()) continue;
-    tally_.trouble(Trouble::kUnanswered, connection->unanswered(), "no answer in time");
-    connection->close();
+void Client::answered(Connection& connection) {
+  if (!pacing_) {
+    if (connection.unanswered() == 0) start(connection);
+  } else if (!std::exchange(connection.in_line, true)) {
+    roomy_.push_back(&connection);
   }
 }
 
-void Client::close_all() {
-  for (const auto& connection : connections_) connection->close();
-  while (open_ > 0) turn();
+void Client::drive_open_loop(Instant begin, Instant deadline) {
+  pacing_ = true;
+  pacer_->start(nanoseconds(begin), nanoseconds(deadline));
+  for (const auto& connection : connections_) {
+    connection->in_line = true;
+    roomy_.push_back(connection.get());
+  }
+  while (true) {
+    const Instant now = steady_clock::now();
+    const std::uint64_t now_ns = nanoseconds(now);
+    send_due(now_ns);
+    const std::uint64_t next_ns = pacer_->next_ns();
+    if (next_ns == Pacer::kNever || open_ == 0 || now - deadline >= kLastAnswersMax) break;
+    if (working_ > 0 && now - last_news_ >= kSilenceMax) {
+      give_up_waiting();
+      break;
+    }
+    const bool held = next_ns <= now_ns && roomy_.empty();
+    turn(held ? kTurnMs : sleep_ms(now_ns, next_ns));
+  }
+  pacer_->stop();
+  await_last_answers(std::max(deadline, steady_clock::now()));
 }
 
-void Client::turn() {
-  loop_->wait(kTurnMs);
+void Client::send_due(std::uint64_t now_ns) {
+  for (int sends = 0; sends < kSendsPerTurn && pacer_->due(now_ns); ++sends) {
+    Connection* connection = next_with_room();
+    if (connection == nullptr) {
+      pacer_->hold();
+      break;
+    }
+    connection->ask(pacer_->take(now_ns));
+    if (!std::exchange(connection->touched, true)) touched_.push_back(connection);
+    if (connection->has_room())
+      roomy_.push_back(connection);
+    else
+      connection->in_line = false;
+  }
+  for (Connection* connection : touched_) {
+    connection->touched = false;
+    connection->flush();
+  }
+  touched_.clear();
+}
+
+// Taken out of roomy_.
+Client::Connection* Client::next_with_room() {
+  while (!roomy_.empty()) {
+    Connection* connection = roomy_.front();
+    roomy_.pop_front();
+    if (connection->has_room()) return connection;
+    connection->in_line = false;
+  }
+  return nullptr;
+}
+
+void Client::await_last_answers(Instant since) {
+  while (working_ > 0) {
+    if (steady_clock::now() - since >= kLastAnswersMax) return give_up_waiting();
+    turn(kTurnMs);
+  }
+}
+
+void Client::give_up_waiting() {
+  stopping_ = true;
+  for (const auto& connection : connections_) {
+    if (connection->working()) connection->give_up(Trouble::kUnanswered, "no answer in time");
+  }
+}
+
+void Client::turn(int timeout_ms) {
+  loop_->wait(timeout_ms);
   loop_->dispatch();
 }
 

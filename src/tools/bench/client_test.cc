@@ -1,119 +1,18 @@
 // Whole runs against a small server in this process, well-behaved or not, over TCP and a unix socket, with both
-// engines. Each server is one thread that polls; a run is bounded by its own deadline, and no test asserts a speed.
-#include "tools/bench/client.h"
+// engines. A run is bounded by its own deadline, and no test asserts a speed.
+#include "tools/bench/load.h"
 
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <charconv>
-#include <functional>
-#include <map>
 #include <string>
-#include <thread>
 
-#include "base/bytes.h"
-#include "net/fd.h"
 #include "net/socket.h"
+#include "tools/bench/report.h"
+#include "tools/bench/tiny_server.h"
 
 namespace pelikan::tools::bench {
 namespace {
-
-// Takes what it understands off the input and appends the answers. False: close the connection now.
-using Answer = std::function<bool(std::string& input, std::string& output)>;
-
-class TinyServer {
- public:
-  TinyServer(net::Listening listening, Answer answer)
-      : listening_(std::move(listening)), answer_(std::move(answer)), thread_([this] { serve(); }) {}
-  explicit TinyServer(Answer answer) : TinyServer(net::listen_tcp("127.0.0.1", 0, 128), std::move(answer)) {}
-  ~TinyServer() {
-    stop_ = true;
-    thread_.join();
-  }
-  TinyServer(const TinyServer&) = delete;
-  TinyServer& operator=(const TinyServer&) = delete;
-  [[nodiscard]] Target target() const { return parse_target(listening_.name); }
-
- private:
-  void serve() {
-    std::map<int, std::pair<net::Fd, std::string>> connections;  // with the input not yet understood
-    while (!stop_) {
-      std::vector<pollfd> polled{{listening_.fd.get(), POLLIN, 0}};
-      for (const auto& [fd, connection] : connections) polled.push_back({fd, POLLIN, 0});
-      ::poll(polled.data(), polled.size(), 10);
-      if ((polled[0].revents & POLLIN) != 0) {
-        net::Fd fd(::accept4(listening_.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
-        if (fd) connections[fd.get()].first = std::move(fd);
-      }
-      for (std::size_t i = 1; i < polled.size(); ++i) {
-        if (polled[i].revents != 0 && !talk(polled[i].fd, connections[polled[i].fd].second))
-          connections.erase(polled[i].fd);
-      }
-    }
-  }
-  bool talk(int fd, std::string& input) {
-    char bytes[16384];
-    const ssize_t count = ::recv(fd, bytes, sizeof bytes, 0);
-    if (count <= 0) return false;
-    input.append(bytes, static_cast<std::size_t>(count));
-    std::string output;
-    const bool go_on = answer_(input, output);
-    return ::send(fd, output.data(), output.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(output.size()) && go_on;
-  }
-
-  net::Listening listening_;
-  Answer answer_;
-  std::atomic<bool> stop_ = false;
-  std::thread thread_;
-};
-
-// Just enough of memcached.
-class TinyCache {
- public:
-  bool operator()(std::string& input, std::string& output) {
-    while (true) {
-      const std::size_t line_bytes = input.find("\r\n");
-      if (line_bytes == std::string::npos) return true;
-      const std::string line = input.substr(0, line_bytes);
-      const std::size_t key_begin = line.find(' ') + 1;
-      const std::string key = line.substr(key_begin, line.find(' ', key_begin) - key_begin);
-      std::size_t used = line_bytes + 2;
-      if (line.starts_with("get ")) {
-        const auto found = values_.find(key);
-        if (found != values_.end())
-          output += "VALUE " + key + " 0 " + std::to_string(found->second.size()) + "\r\n" + found->second + "\r\n";
-        output += "END\r\n";
-      } else if (line.starts_with("delete ")) {
-        output += values_.erase(key) > 0 ? "DELETED\r\n" : "NOT_FOUND\r\n";
-      } else {
-        const std::size_t bytes = std::stoul(line.substr(line.rfind(' ')));
-        if (input.size() < used + bytes + 2) return true;
-        values_[key] = input.substr(used, bytes);
-        used += bytes + 2;
-        output += "STORED\r\n";
-      }
-      input.erase(0, used);
-    }
-  }
-
- private:
-  std::map<std::string, std::string> values_;
-};
-
-Options small(const TinyServer& server) {
-  Options options;
-  options.target = server.target();
-  options.engine = net::Engine::kEpoll;
-  options.connections = 4;
-  options.pipeline = 8;
-  options.duration = std::chrono::milliseconds(50);
-  options.keys = 100;
-  options.key_bytes = 12;
-  return options;
-}
 
 TEST(Client, FillsAndMeasures) {
   const TinyServer server{TinyCache{}};
@@ -121,8 +20,8 @@ TEST(Client, FillsAndMeasures) {
     Options options = small(server);
     options.engine = engine;
     options.fill = true;
-    const Tally tally = Client(options).run();
-    EXPECT_EQ(tally.errors(), 0u) << tally.table();
+    const Tally tally = run(options);
+    EXPECT_EQ(tally.errors(), 0u) << table({}, tally);
     EXPECT_GT(tally.requests, 0u);
     EXPECT_EQ(tally.misses, 0u);
     EXPECT_GT(tally.hits, 0u);
@@ -135,8 +34,8 @@ TEST(Client, MissesAndDeletes) {
   Options options = small(server);
   options.ratio = {50, 25, 25};
   options.zipf_exponent = 1;
-  const Tally tally = Client(options).run();
-  EXPECT_EQ(tally.errors(), 0u) << tally.table();
+  const Tally tally = run(options);
+  EXPECT_EQ(tally.errors(), 0u) << table({}, tally);
   EXPECT_GT(tally.misses, 0u);
   EXPECT_GT(tally.hits, 0u);
 }
@@ -150,22 +49,133 @@ TEST(Client, LargeValuesOverAUnixSocket) {
   options.pipeline = 1;
   options.value_bytes = 300'000;
   options.ratio = {50, 50, 0};
-  const Tally tally = Client(options).run();
+  const Tally tally = run(options);
   unlink(path.c_str());
-  EXPECT_EQ(tally.errors(), 0u) << tally.table();
+  EXPECT_EQ(tally.errors(), 0u) << table({}, tally);
   EXPECT_GT(tally.requests, 0u);
 }
 
 TEST(Client, Ping) {
-  const TinyServer server([](std::string& input, std::string& output) {
-    for (; input.starts_with("PING\r\n"); input.erase(0, 6)) output += "PONG\r\n";
-    return true;
-  });
+  const TinyServer server{TinyPing(0)};
   Options options = small(server);
   options.protocol = Protocol::kPing;
-  const Tally tally = Client(options).run();
-  EXPECT_EQ(tally.errors(), 0u) << tally.table();
+  const Tally tally = run(options);
+  EXPECT_EQ(tally.errors(), 0u) << table({}, tally);
   EXPECT_GT(tally.requests, 0u);
+}
+
+TEST(Client, SeveralThreads) {
+  const TinyServer server{TinyCache{}};
+  Options options = small(server);
+  options.threads = 3;
+  options.fill = true;
+  const Tally tally = run(options);
+  EXPECT_EQ(tally.errors(), 0u) << table(options, tally);
+  EXPECT_EQ(tally.misses, 0u) << "each thread has stored its part of the keys";
+  EXPECT_GT(tally.hits, 0u);
+}
+
+TEST(Client, AnOpenLoopDoesNotWait) {
+  for (const std::uint32_t threads : {1u, 2u}) {
+    const TinyServer server{TinyPing(5)};
+    Options options = small(server);
+    options.protocol = Protocol::kPing;
+    options.threads = threads;
+    options.pipeline = 128;
+    options.rate = 2000;
+    options.duration = std::chrono::milliseconds(200);
+    const Tally tally = run(options);
+    EXPECT_EQ(tally.errors(), 0u) << table(options, tally);
+    EXPECT_NEAR(static_cast<double>(tally.requests), 400, 100);
+    EXPECT_EQ(tally.requests, tally.pace.sent);
+    EXPECT_EQ(tally.pace.never_sent, 0u);
+    EXPECT_GE(tally.seconds, 0.2);
+  }
+}
+
+TEST(Client, AnOpenLoopFillsInClosedLoop) {
+  const TinyServer server{TinyCache{}};
+  Options options = small(server);
+  options.fill = true;
+  options.rate = 5000;
+  const Tally tally = run(options);
+  EXPECT_EQ(tally.errors(), 0u) << table(options, tally);
+  EXPECT_EQ(tally.misses, 0u);
+  EXPECT_GT(tally.hits, 0u);
+}
+
+TEST(Client, AnOpenLoopIsBounded) {
+  const TinyServer server{TinyPing(1000)};  // so many never come
+  Options options = small(server);
+  options.protocol = Protocol::kPing;
+  options.pipeline = 4;
+  options.rate = 2000;
+  const Tally tally = run(options);
+  EXPECT_EQ(tally.pace.sent, 16u) << "4 on each of 4 connections";
+  EXPECT_EQ(tally.errors(Trouble::kUnanswered), 16u);
+  EXPECT_NEAR(static_cast<double>(tally.pace.never_sent), 84, 50);
+  EXPECT_EQ(tally.requests, 0u);
+}
+
+TEST(Client, HandshakesOfTcp) {
+  const TinyServer server{TinyPing(0)};
+  for (const net::Engine engine : {net::Engine::kEpoll, net::Engine::kAuto}) {
+    Options options = small(server);
+    options.engine = engine;
+    options.threads = 2;
+    options.handshakes = true;
+    const Tally tally = run(options);
+    EXPECT_EQ(tally.errors(), 0u) << table(options, tally);
+    EXPECT_GT(tally.requests, 0u);
+    EXPECT_EQ(tally.resumed, 0u);
+    EXPECT_GT(tally.percentile_us(0.5), 0.0);
+  }
+}
+
+TEST(Client, HandshakesOverAUnixSocket) {
+  const std::string path = testing::TempDir() + "handshakes." + std::to_string(getpid()) + ".sock";
+  const TinyServer server(net::listen_unix(path, 0600, 1), TinyPing{0});
+  Options options = small(server);
+  options.handshakes = true;
+  const Tally tally = run(options);
+  unlink(path.c_str());
+  EXPECT_EQ(tally.errors(), 0u) << table(options, tally);
+  EXPECT_GT(tally.requests, 0u);
+}
+
+TEST(Client, TlsMeetsPlainText) {
+  const struct {
+    const char* name;
+    Answer answer;
+  } rows[] = {{"closes", [](std::string&, std::string&) { return false; }},
+              {"answers", [](std::string&, std::string& output) {
+                 output = "HTTP/1.1 400 Bad Request\r\n\r\n";
+                 return true;
+               }}};
+  for (const auto& row : rows) {
+    for (const bool handshakes : {false, true}) {
+      SCOPED_TRACE(row.name);
+      const TinyServer server(row.answer);
+      Options options = small(server);
+      options.tls = true;
+      options.handshakes = handshakes;
+      const Tally tally = run(options);
+      EXPECT_EQ(tally.errors(Trouble::kHandshake), handshakes ? 1u : 4u) << table(options, tally);
+      EXPECT_EQ(tally.errors(), tally.errors(Trouble::kHandshake));
+      EXPECT_NE(tally.first_trouble().find("leave out --tls"), std::string::npos) << tally.first_trouble();
+    }
+  }
+}
+
+TEST(Client, PlainTextMeetsTls) {
+  const TinyServer server([](std::string&, std::string& output) {
+    output = std::string("\x15\x03\x03\x00\x02\x02\x0a", 7);  // fatal alert: unexpected message
+    return false;
+  });
+  const Options options = small(server);
+  const Tally tally = run(options);
+  EXPECT_EQ(tally.errors(Trouble::kGarbage), 4u) << table(options, tally);
+  EXPECT_NE(tally.first_trouble().find("add --tls"), std::string::npos) << tally.first_trouble();
 }
 
 TEST(Client, NobodyListens) {
@@ -174,10 +184,16 @@ TEST(Client, NobodyListens) {
     const TinyServer server{TinyCache{}};
     options = small(server);
   }
-  const Tally tally = Client(options).run();
+  const Tally tally = run(options);
   EXPECT_EQ(tally.requests, 0u);
   EXPECT_EQ(tally.errors(Trouble::kNotConnected), 4u);
   EXPECT_NE(tally.first_trouble(), "");
+  options.handshakes = true;
+  EXPECT_EQ(run(options).errors(Trouble::kNotConnected), 1u);
+  options.handshakes = false;
+  options.rate = 1000;
+  options.threads = 2;
+  EXPECT_EQ(run(options).errors(Trouble::kNotConnected), 4u);
 }
 
 TEST(Client, TargetsThatMisbehave) {
@@ -216,9 +232,9 @@ TEST(Client, TargetsThatMisbehave) {
     const TinyServer server(row.answer);
     Options options = small(server);
     options.ratio = {1, 0, 0};
-    const Tally tally = Client(options).run();
-    EXPECT_GT(tally.errors(row.trouble), 0u) << tally.table();
-    EXPECT_EQ(tally.errors(), tally.errors(row.trouble)) << tally.table();
+    const Tally tally = run(options);
+    EXPECT_GT(tally.errors(row.trouble), 0u) << table({}, tally);
+    EXPECT_EQ(tally.errors(), tally.errors(row.trouble)) << table({}, tally);
     EXPECT_EQ(tally.hits + tally.misses, 0u);
   }
 }

@@ -1,7 +1,8 @@
-// One connection's side of a protocol: composes a batch of requests, and reads the replies as they come, cut anywhere.
+// One connection's side of a protocol: composes requests, and reads the replies as they come, cut anywhere.
 //
 // Owner:   a connection. Threads: one.
-// Limits:  a reply line of at most kLineBytesMax; values are compared in place and never kept.
+// Limits:  as many requests under way as make_dialogue() was told; a reply line of at most kLineBytesMax; values are
+//          compared in place and never kept.
 // Failure: scan() returns false for bytes that are no reply to what was asked; the connection is of no use from then
 //          on. An answer that is a proper error, or a wrong value, is counted and the dialogue goes on.
 #pragma once
@@ -20,7 +21,7 @@ class Dialogue {
  public:
   virtual ~Dialogue() = default;
 
-  // Appends `count` requests. REQUIRES: outstanding() is 0, and count is at most the batch given to make_dialogue().
+  // Appends `count` requests. REQUIRES: with them outstanding() is at most what make_dialogue() was told.
   virtual void compose(std::uint32_t count, Buffer& out) = 0;
   [[nodiscard]] virtual bool scan(std::string_view bytes, Tally& tally) = 0;
   [[nodiscard]] virtual std::uint32_t outstanding() const noexcept = 0;
@@ -28,6 +29,7 @@ class Dialogue {
 
 inline constexpr std::size_t kLineBytesMax = 1024;
 
-[[nodiscard]] std::unique_ptr<Dialogue> make_dialogue(Protocol protocol, std::uint32_t batch, Workload& workload);
+[[nodiscard]] std::unique_ptr<Dialogue> make_dialogue(Protocol protocol, std::uint32_t outstanding_max,
+                                                      Workload& workload);
 
 }  // namespace pelikan::tools::bench

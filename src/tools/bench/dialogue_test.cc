@@ -89,6 +89,26 @@ TEST(MemcacheDialogue, Requests) {
   }
 }
 
+TEST(Dialogue, MoreIsAskedWhileAnswersAreOutstanding) {
+  for (const auto& [protocol, reply] : {std::pair(Protocol::kMemcache, "END\r\n"), {Protocol::kPing, "PONG\r\n"}}) {
+    Workload workload(options_for(Action::kGet), 1);
+    BufferPool pool(1 << 20);
+    Buffer out(pool);
+    Tally tally;
+    const auto dialogue = make_dialogue(protocol, 4, workload);
+    dialogue->compose(3, out);
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_TRUE(dialogue->scan(reply, tally));
+      EXPECT_EQ(dialogue->outstanding(), 2u);
+      dialogue->compose(1, out);
+      EXPECT_EQ(dialogue->outstanding(), 3u);
+    }
+    const std::string three = std::string(reply) + reply + reply;
+    EXPECT_TRUE(dialogue->scan(three, tally));
+    EXPECT_FALSE(dialogue->scan(reply, tally));
+  }
+}
+
 TEST(MemcacheDialogue, GetReplies) {
   const Options options = options_for(Action::kGet);
   const std::string good = hit("0000", value());

@@ -1,6 +1,7 @@
 #include "tools/bench/memcache_dialogue.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "base/bytes.h"
@@ -23,36 +24,33 @@ bool is_error(std::string_view line) noexcept {
 
 }  // namespace
 
-MemcacheDialogue::MemcacheDialogue(std::uint32_t batch, Workload& workload)
+MemcacheDialogue::MemcacheDialogue(std::uint32_t outstanding_max, Workload& workload)
     : workload_(workload),
       set_tail_(" 0 0 " + std::to_string(workload.value_bytes()) + "\r\n"),
-      value_tail_(" 0 " + std::to_string(workload.value_bytes())) {
-  asked_.reserve(batch);
-}
+      value_tail_(" 0 " + std::to_string(workload.value_bytes())),
+      asked_(std::bit_ceil(outstanding_max)) {}
 
 void MemcacheDialogue::compose(std::uint32_t count, Buffer& out) {
-  CHECK(outstanding() == 0);
-  asked_.clear();
-  answered_ = 0;
+  CHECK(outstanding() + count <= asked_.size());
   const std::size_t request_bytes_max = kVerbBytesMax + workload_.key_bytes() + set_tail_.size();
   for (std::uint32_t i = 0; i < count; ++i) {
-    const Request request = workload_.next();
-    const std::size_t value_bytes = request.action == Action::kSet ? workload_.value_bytes() + kLineEnd.size() : 0;
+    const Request next = workload_.next();
+    const std::size_t value_bytes = next.action == Action::kSet ? workload_.value_bytes() + kLineEnd.size() : 0;
     char* begin = out.prepare(request_bytes_max + value_bytes);
-    out.commit(static_cast<std::size_t>(write_request(request, begin) - begin));
-    asked_.push_back(request);
+    out.commit(static_cast<std::size_t>(write_request(next, begin) - begin));
+    request(composed_++) = next;
   }
 }
 
-char* MemcacheDialogue::write_request(const Request& request, char* out) const noexcept {
-  switch (request.action) {
+char* MemcacheDialogue::write_request(const Request& next, char* out) const noexcept {
+  switch (next.action) {
     case Action::kGet: out = put(out, "get "); break;
     case Action::kSet: out = put(out, "set "); break;
     case Action::kDelete: out = put(out, "delete "); break;
   }
-  workload_.write_key(request.key, out);
+  workload_.write_key(next.key, out);
   out += workload_.key_bytes();
-  if (request.action == Action::kSet) out = put(put(out, set_tail_), workload_.value(request.key));
+  if (next.action == Action::kSet) out = put(put(out, set_tail_), workload_.value(next.key));
   return put(out, kLineEnd);
 }
 
@@ -91,7 +89,7 @@ bool MemcacheDialogue::on_line(std::string_view line, Tally& tally) {
     answered();
     return true;
   }
-  const Action action = asked_[answered_].action;
+  const Action action = request(answered_).action;
   if (action == Action::kGet && line.starts_with("VALUE ")) return on_value_line(line.substr(6));
   if (is_error(line)) {
     tally.trouble(Trouble::kRefused, 1, line);
@@ -108,7 +106,7 @@ bool MemcacheDialogue::on_line(std::string_view line, Tally& tally) {
 // `line` is what follows "VALUE ".
 bool MemcacheDialogue::on_value_line(std::string_view line) {
   std::array<char, 256> key;
-  workload_.write_key(asked_[answered_].key, key.data());
+  workload_.write_key(request(answered_).key, key.data());
   const std::string_view wanted(key.data(), workload_.key_bytes());
   expect_ = Expect::kData;
   data_seen_ = 0;
@@ -123,7 +121,7 @@ bool MemcacheDialogue::on_value_line(std::string_view line) {
 bool MemcacheDialogue::scan_data(std::string_view& bytes) {
   if (data_seen_ < data_bytes_) {
     const std::string_view part = bytes.substr(0, data_bytes_ - data_seen_);
-    if (data_good_) data_good_ = part == workload_.value(asked_[answered_].key).substr(data_seen_, part.size());
+    if (data_good_) data_good_ = part == workload_.value(request(answered_).key).substr(data_seen_, part.size());
     data_seen_ += part.size();
     bytes.remove_prefix(part.size());
   }

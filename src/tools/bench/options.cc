@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "base/bytes.h"
 
@@ -14,6 +15,9 @@ constexpr std::uint32_t kPipelineMax = 10'000;
 constexpr std::uint32_t kKeysMax = 4'000'000'000;
 constexpr std::uint32_t kKeyBytesMax = 250;
 constexpr std::uint32_t kValueBytesMax = 64 << 20;
+constexpr std::uint32_t kThreadsMax = 256;
+constexpr std::uint32_t kPipelineOpen = 128;  // unless given
+constexpr double kRateMax = 100'000'000;
 constexpr double kZipfMax = 10;
 constexpr double kDurationSecondsMax = 7 * 24 * 3600;
 constexpr std::uint32_t kWeightMax = 1'000'000;
@@ -46,7 +50,39 @@ net::Engine parse_engine(const std::string& text) {
   refuse("--engine", text, "auto, io_uring or epoll");
 }
 
-void check_together(const Options& options) {
+void check_tls(const CLI::App& app, const Options& options) {
+  if (!options.tls) {
+    for (const auto* option : {"--ca", "--cert", "--key", "--tls-version", "--resume"}) {
+      if (app.count(option) > 0) throw UsageError(std::string(option) + ": only with TLS; add --tls");
+    }
+  }
+  const TlsFiles& files = options.tls_files;
+  if (files.certificate.empty() != files.key.empty()) {
+    const bool no_key = files.key.empty();
+    throw UsageError(std::string(no_key ? "--cert" : "--key") + ": a client certificate needs both; add " +
+                     (no_key ? "--key FILE" : "--cert FILE"));
+  }
+  if (!options.tls_version.empty() && options.tls_version != "1.2" && options.tls_version != "1.3") {
+    refuse("--tls-version", options.tls_version, "1.2 or 1.3");
+  }
+}
+
+void check_handshakes(const CLI::App& app, const Options& options) {
+  if (options.resume && !options.handshakes) throw UsageError("--resume: only with --handshakes; add it");
+  if (!options.handshakes) return;
+  for (const auto* option : {"--rate", "--pipeline", "--fill", "--ratio"}) {
+    if (app.count(option) > 0) throw UsageError(std::string(option) + ": --handshakes sends no requests; leave it out");
+  }
+}
+
+void check_together(const CLI::App& app, const Options& options) {
+  if (options.rate && std::isnan(*options.rate)) refuse("--rate", "nan", "a number");
+  check_tls(app, options);
+  check_handshakes(app, options);
+  if (options.threads > options.connections) {
+    throw UsageError("--threads: each needs a connection of its own; raise --connections to " +
+                     std::to_string(options.threads));
+  }
   const std::size_t digits = std::to_string(options.keys - 1).size();
   if (options.protocol == Protocol::kMemcache && options.key_bytes < digits) {
     throw UsageError("--key-size: " + std::to_string(options.keys) + " different keys need at least " +
@@ -65,14 +101,29 @@ struct Texts {
   std::string ratio = "get:90,set:10";
 };
 
-void declare(CLI::App& app, Options& options, Texts& texts, std::uint32_t& threads) {
+void declare_tls(CLI::App& app, Options& options) {
+  app.add_flag("--tls", options.tls, "speak TLS");
+  app.add_option("--ca", options.tls_files.ca, "PEM file: authorities that must have signed the target's certificate");
+  app.add_option("--cert", options.tls_files.certificate, "PEM file: the client certificate, its issuers after it");
+  app.add_option("--key", options.tls_files.key, "PEM file: the key of the client certificate");
+  app.add_option("--tls-version", options.tls_version, "this version only: 1.2 or 1.3");
+  app.add_flag("--handshakes", options.handshakes, "no requests: connect, complete the TLS handshake, close, again");
+  app.add_flag("--resume", options.resume, "handshakes that resume a session");
+}
+
+void declare(CLI::App& app, Options& options, Texts& texts) {
   app.add_option("--target", texts.target, "HOST:PORT or unix:PATH")->required();
   app.add_option("--protocol", texts.protocol, "memcache or ping")->capture_default_str();
   app.add_option("--connections", options.connections, "connections kept open")
       ->capture_default_str()
       ->check(CLI::Range(1u, kConnectionsMax));
-  app.add_option("--threads", threads, "threads that send; only 1 is supported yet")->capture_default_str();
-  app.add_option("--pipeline", options.pipeline, "requests sent at once on each connection")
+  app.add_option("--threads", options.threads, "threads that share the connections")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, kThreadsMax));
+  app.add_option("--rate", options.rate, "open loop: requests per second, sent at their times whatever the target does")
+      ->check(CLI::Range(0.1, kRateMax));
+  app.add_option("--pipeline", options.pipeline,
+                 "requests sent at once on each connection; with --rate, under way at most (then 128)")
       ->capture_default_str()
       ->check(CLI::Range(1u, kPipelineMax));
   app.add_option("--duration", texts.duration, "how long to measure: 5s, 0.5s, 250ms, 2m")->capture_default_str();
@@ -100,9 +151,10 @@ void declare(CLI::App& app, Options& options, Texts& texts, std::uint32_t& threa
 Invocation parse_options(int argc, const char* const* argv) {
   Options options;
   Texts texts;
-  std::uint32_t threads = 1;
-  CLI::App app("Load for a cache server: a closed loop over many connections, every reply checked.", "pelikan-bench");
-  declare(app, options, texts, threads);
+  CLI::App app("Load for a cache server: a closed or open loop over many connections, every reply checked.",
+               "pelikan-bench");
+  declare(app, options, texts);
+  declare_tls(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -110,14 +162,14 @@ Invocation parse_options(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     throw UsageError(error.what());
   }
-  if (threads != 1) throw UsageError("--threads: only 1 is supported yet; start several processes instead");
   options.target = parse_target(texts.target);
   options.protocol = parse_protocol(texts.protocol);
   options.engine = parse_engine(texts.engine);
   options.duration = parse_duration(texts.duration);
   options.zipf_exponent = parse_distribution(texts.distribution);
   options.ratio = parse_ratio(texts.ratio);
-  check_together(options);
+  if (options.rate && app.count("--pipeline") == 0) options.pipeline = kPipelineOpen;
+  check_together(app, options);
   return {.options = options, .text = {}};
 }
 

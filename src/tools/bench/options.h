@@ -30,12 +30,26 @@ struct Target {
   std::string unix_path;  // empty: TCP
 };
 
+struct TlsFiles {
+  std::string ca;           // empty: the target's certificate is not checked
+  std::string certificate;  // both or none
+  std::string key;
+};
+
 struct Options {
   Target target;
   Protocol protocol = Protocol::kMemcache;
   net::Engine engine = net::Engine::kAuto;
-  std::uint32_t connections = 50;
-  std::uint32_t pipeline = 1;  // requests sent at once; the next ones go when all are answered
+  std::uint32_t connections = 50;  // of all threads together
+  std::uint32_t threads = 1;
+  // Closed loop: requests sent at once; the next ones go when all are answered. Open loop: requests under way at most.
+  std::uint32_t pipeline = 1;
+  std::optional<double> rate;  // an open loop: requests per second, of all threads together
+  bool handshakes = false;     // no requests: connect, TLS handshake, close
+  bool resume = false;         // ... with session tickets
+  bool tls = false;
+  TlsFiles tls_files;
+  std::string tls_version;  // "1.2", "1.3", empty: what the target likes best
   std::chrono::milliseconds duration{5000};
   std::uint32_t keys = 1'000'000;
   std::uint32_t key_bytes = 32;

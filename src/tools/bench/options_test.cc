@@ -21,15 +21,18 @@ TEST(Options, Defaults) {
   EXPECT_EQ(options.pipeline, 1u);
   EXPECT_EQ(options.duration, std::chrono::seconds(5));
   EXPECT_EQ(options.ratio, (std::array<std::uint32_t, 3>{90, 10, 0}));
-  EXPECT_FALSE(options.fill || options.json || options.target_pid);
+  EXPECT_EQ(options.threads, 1u);
+  EXPECT_FALSE(options.fill || options.json || options.target_pid || options.rate);
+  EXPECT_FALSE(options.tls || options.handshakes || options.resume);
 }
 
 TEST(Options, AllGiven) {
   const Options options =
-      parse({"--protocol", "memcache", "--connections",  "3",         "--threads",  "1",      "--pipeline",   "16",
+      parse({"--protocol", "memcache", "--connections",  "3",         "--threads",  "3",      "--pipeline",   "16",
              "--duration", "250ms",    "--keys",         "1000",      "--key-size", "20",     "--value-size", "0",
              "--ratio",    "set:1",    "--distribution", "zipf:0.99", "--fill",     "--json", "--target-pid", "7"});
   EXPECT_EQ(options.connections, 3u);
+  EXPECT_EQ(options.threads, 3u);
   EXPECT_EQ(options.pipeline, 16u);
   EXPECT_EQ(options.duration, std::chrono::milliseconds(250));
   EXPECT_EQ(options.keys, 1000u);
@@ -50,8 +53,14 @@ TEST(Options, HelpIsText) {
 
 TEST(Options, Refused) {
   const std::vector<const char*> rows[] = {
-      {"--threads", "2"},
       {"--threads", "0"},
+      {"--threads", "257", "--connections", "1000"},
+      {"--threads", "3", "--connections", "2"},
+      {"--rate", "0"},
+      {"--rate", "-1"},
+      {"--rate", "1k"},
+      {"--rate", "nan"},
+      {"--rate", "100000001"},
       {"--connections", "0"},
       {"--connections", "100001"},
       {"--pipeline", "0"},
@@ -88,6 +97,50 @@ TEST(Options, Refused) {
       {"--protocol", "ping", "--fill"},
   };
   for (const auto& row : rows) EXPECT_THROW((void)parse(row), UsageError) << row.front() << " " << row.back();
+}
+
+TEST(Options, OpenLoop) {
+  const Options options = parse({"--rate", "2500.5"});
+  EXPECT_DOUBLE_EQ(options.rate.value(), 2500.5);
+  EXPECT_EQ(options.pipeline, 128u) << "under way at most";
+  EXPECT_EQ(parse({"--rate", "10", "--pipeline", "1"}).pipeline, 1u);
+}
+
+TEST(Options, Tls) {
+  const Options options = parse({"--tls", "--ca", "a", "--cert", "c", "--key", "k", "--tls-version", "1.2"});
+  EXPECT_TRUE(options.tls);
+  EXPECT_EQ(options.tls_files.ca, "a");
+  EXPECT_EQ(options.tls_files.certificate, "c");
+  EXPECT_EQ(options.tls_files.key, "k");
+  EXPECT_EQ(options.tls_version, "1.2");
+  const Options handshakes = parse({"--tls", "--handshakes", "--resume"});
+  EXPECT_TRUE(handshakes.handshakes && handshakes.resume);
+  EXPECT_TRUE(parse({"--handshakes"}).handshakes) << "of TCP";
+}
+
+TEST(Options, WhatDoesNotGoTogetherNamesTheFix) {
+  const std::pair<std::vector<const char*>, const char*> rows[] = {
+      {{"--ca", "a"}, "--ca: only with TLS; add --tls"},
+      {{"--cert", "a", "--key", "b"}, "--cert: only with TLS; add --tls"},
+      {{"--key", "b"}, "--key: only with TLS; add --tls"},
+      {{"--tls-version", "1.3"}, "--tls-version: only with TLS; add --tls"},
+      {{"--handshakes", "--resume"}, "--resume: only with TLS; add --tls"},
+      {{"--tls", "--cert", "a"}, "--cert: a client certificate needs both; add --key FILE"},
+      {{"--tls", "--key", "a"}, "--key: a client certificate needs both; add --cert FILE"},
+      {{"--tls", "--tls-version", "1.1"}, "--tls-version: `1.1` is not 1.2 or 1.3"},
+      {{"--tls", "--resume"}, "--resume: only with --handshakes; add it"},
+      {{"--handshakes", "--rate", "5"}, "--rate: --handshakes sends no requests; leave it out"},
+      {{"--handshakes", "--fill"}, "--fill: --handshakes sends no requests; leave it out"},
+      {{"--threads", "64"}, "--threads: each needs a connection of its own; raise --connections to 64"},
+  };
+  for (const auto& [words, message] : rows) {
+    try {
+      (void)parse(words);
+      ADD_FAILURE() << "taken: " << message;
+    } catch (const UsageError& error) {
+      EXPECT_STREQ(error.what(), message);
+    }
+  }
 }
 
 TEST(Options, Targets) {

@@ -71,8 +71,8 @@ TEST(Workload, RatioAndFill) {
   options.keys = 10;
   options.ratio = {60, 30, 10};
   Workload workload(options, 1);
-  workload.fill();
-  for (std::uint32_t key = 0; workload.remaining() > 0; ++key) {
+  workload.fill(3, 10);
+  for (std::uint32_t key = 3; workload.remaining() > 0; ++key) {
     const Request request = workload.next();
     EXPECT_EQ(request.action, Action::kSet);
     EXPECT_EQ(request.key, key);

@@ -1,4 +1,4 @@
-// What a run has seen, and how it is told.
+// What a run has seen. Each thread counts in its own; they are added up at the end. How it is told: report.h.
 #pragma once
 
 #include <array>
@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "metrics/histogram.h"
+#include "tools/bench/pacer.h"
 
 namespace pelikan::tools::bench {
 
@@ -17,17 +18,21 @@ enum class Trouble : std::uint8_t {
   kGarbage,       // connections given up after bytes that are no reply
   kRefused,       // requests answered with an error
   kWrongValue,    // gets answered with other bytes than were stored
-  kUnanswered,    // requests without an answer when the run was over
+  kUnanswered,    // requests, or handshakes, without an answer when the run was over
+  kHandshake,     // connections whose TLS handshake failed
 };
-inline constexpr std::size_t kTroubles = 6;
+inline constexpr std::size_t kTroubles = 7;
 
 class Tally {
  public:
-  std::uint64_t requests = 0;  // answered, one way or the other
+  std::uint64_t requests = 0;  // answered, one way or the other; with --handshakes: completed handshakes
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;
+  std::uint64_t resumed = 0;  // of the handshakes
   double seconds = 0;
   std::optional<double> target_cpu_seconds;
+  PaceCounts pace;     // of an open loop
+  std::string cipher;  // what the first TLS handshake has agreed on: "TLSv1.3 TLS_AES_256_GCM_SHA384"
 
   void answered(std::uint64_t count, std::uint64_t latency_ns) noexcept;
   // `what` is kept for the report if it is the first.
@@ -37,14 +42,14 @@ class Tally {
   [[nodiscard]] const std::string& first_trouble() const noexcept { return first_trouble_; }
   // Drops all but the troubles: what was counted so far belongs to no measurement.
   void start_measuring() noexcept;
+  // Adds another thread's; `seconds` is the longer time.
+  Tally& operator+=(const Tally& other);
 
-  [[nodiscard]] std::string json() const;   // one line
-  [[nodiscard]] std::string table() const;  // for people
+  [[nodiscard]] double per_second() const noexcept;
+  [[nodiscard]] double percentile_us(double fraction) const noexcept;
+  [[nodiscard]] double latency_max_us() const noexcept { return static_cast<double>(latency_max_ns_) / 1e3; }
 
  private:
-  [[nodiscard]] double requests_per_second() const noexcept;
-  [[nodiscard]] double percentile_us(double fraction) const noexcept;
-
   metrics::HistogramCounts latency_ns_;
   std::uint64_t latency_max_ns_ = 0;
   std::array<std::uint64_t, kTroubles> troubles_{};

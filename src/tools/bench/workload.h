@@ -3,7 +3,7 @@
 // A key is its number in decimal, padded with zeros on the left. A value is a stretch of one block of noise, found from
 // the key's number: so a value is checked by comparing memory, and another key's value or a torn one is seen (two keys
 // share a stretch only if their numbers differ by a multiple of 65,536).
-// Owner: the client. Threads: one.
+// Owner: a client. Threads: one.
 #pragma once
 
 #include <cstdint>
@@ -26,11 +26,14 @@ class Workload {
  public:
   Workload(const Options& options, std::uint64_t seed);
 
-  // From now on every key is set once, in order; then remaining() is 0 until mix() is called.
-  void fill() noexcept { filled_ = 0; }
+  // From now on every key of [first, end) is set once, in order; then remaining() is 0 until mix() is called.
+  void fill(std::uint32_t first, std::uint32_t end) noexcept {
+    filled_ = first;
+    fill_end_ = end;
+  }
   void mix() noexcept { filled_.reset(); }
   [[nodiscard]] std::uint32_t remaining() const noexcept {
-    return filled_ ? keys_ - *filled_ : std::numeric_limits<std::uint32_t>::max();
+    return filled_ ? fill_end_ - *filled_ : std::numeric_limits<std::uint32_t>::max();
   }
   // REQUIRES: remaining() > 0.
   [[nodiscard]] Request next() noexcept;
@@ -57,6 +60,7 @@ class Workload {
   std::optional<Zipf> zipf_;
   std::string noise_;
   std::optional<std::uint32_t> filled_;
+  std::uint32_t fill_end_ = 0;
 };
 
 }  // namespace pelikan::tools::bench

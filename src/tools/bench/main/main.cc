@@ -1,12 +1,13 @@
-// pelikan-bench: load for a cache server. README.md has the options.
+// pelikan-bench: load for a cache server. docs/tools.md has the options.
 #include <sys/resource.h>
 
 #include <cstdio>
 #include <exception>
 
-#include "tools/bench/client.h"
+#include "tools/bench/load.h"
 #include "tools/bench/options.h"
 #include "tools/bench/process_cpu.h"
+#include "tools/bench/report.h"
 
 namespace {
 
@@ -21,15 +22,14 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int run(const pelikan::tools::bench::Options& options) {
+int run_and_report(const pelikan::tools::bench::Options& options) {
   using namespace pelikan::tools::bench;
   if (options.target_pid && !process_cpu_seconds(*options.target_pid)) {
     throw UsageError("--target-pid: there is no process " + std::to_string(*options.target_pid));
   }
   raise_descriptor_limit();
-  Client client(options);
-  const Tally tally = client.run();
-  std::puts((options.json ? tally.json() : tally.table()).c_str());
+  const Tally tally = run(options);
+  std::puts((options.json ? json(options, tally) : table(options, tally)).c_str());
   if (options.json && tally.errors() > 0) {
     std::fprintf(stderr, "pelikan-bench: first error: %s\n", tally.first_trouble().c_str());
   }
@@ -41,7 +41,7 @@ int run(const pelikan::tools::bench::Options& options) {
 int main(int argc, char** argv) {
   try {
     const auto invocation = pelikan::tools::bench::parse_options(argc, argv);
-    if (invocation.options) return run(*invocation.options);
+    if (invocation.options) return run_and_report(*invocation.options);
     std::fputs(invocation.text.c_str(), stdout);
     return 0;
   } catch (const pelikan::tools::bench::UsageError& error) {

@@ -1,0 +1,51 @@
+// One thread's share of a run, and the run.
+//
+// Owner:   run(). Threads: construction on the caller's, then one thread of its own; nothing is shared between loads
+//          but the options. Each has its own event loop, connections, randomness and tally.
+// Failure: whatever the target does becomes a Trouble in the tally; nothing of a measurement throws.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "net/tls/context.h"
+#include "tools/bench/options.h"
+#include "tools/bench/tally.h"
+
+namespace pelikan::tools::bench {
+
+class Load {
+ public:
+  using Instant = std::chrono::steady_clock::time_point;
+
+  virtual ~Load() = default;
+
+  // In this order, once. All that comes before the measurement: connections, handshakes, filling.
+  virtual void prepare() = 0;
+  // `begin`: the same for all threads, now or soon.
+  virtual void measure(Instant begin) = 0;
+  virtual void finish() = 0;  // closes
+  [[nodiscard]] const Tally& tally() const noexcept { return tally_; }
+
+ protected:
+  Tally tally_;
+};
+
+// Throws std::runtime_error when a loop cannot be made, UsageError when a certificate or key cannot be used.
+[[nodiscard]] std::unique_ptr<Load> make_load(const Options& options, std::uint32_t thread);
+
+// The whole run: threads that prepare, wait for each other, measure at the same time, and close.
+[[nodiscard]] Tally run(const Options& options);
+
+// The part of `total` that belongs to one thread: from first_of() to first_of() of the next.
+[[nodiscard]] constexpr std::uint32_t first_of(std::uint32_t total, std::uint32_t thread, std::uint32_t threads) {
+  return static_cast<std::uint32_t>(std::uint64_t{total} * thread / threads);
+}
+
+// What TLS needs, as the options say. Throws UsageError.
+[[nodiscard]] std::unique_ptr<net::tls::ClientContext> make_client_context(const Options& options);
+// "TLSv1.3 TLS_AES_256_GCM_SHA384"
+[[nodiscard]] std::string cipher_of(const net::tls::Session& session);
+
+}  // namespace pelikan::tools::bench
