@@ -32,11 +32,14 @@ void Listener::run() {
     }
     loop_->dispatch();
   }
-  // What the kernel has completed by now is a connection like any other.
-  for (int turn = 0; turn < kLastTurns; ++turn) {
+  // What the kernel has completed by now is a connection like any other. A turn of io_uring accepts one.
+  std::uint64_t before = 0;
+  int turns = 0;
+  do {
+    before = metrics_.tcp_accept.value();
     loop_->wait(0);
     loop_->dispatch();
-  }
+  } while (metrics_.tcp_accept.value() != before && ++turns < kLastTurns);
   loop_->pause_accept();
   loop_->wait(0);
   loop_->dispatch();

@@ -32,7 +32,7 @@ struct ListenerMetrics : metrics::Group {
 class Listener final : public net::Acceptor {
  public:
   static constexpr int kAcceptPauseMs = 50;
-  static constexpr int kLastTurns = 16;  // of accepting what is in the backlog when the server stops
+  static constexpr int kLastTurns = 4096;  // of accepting what is in the backlog when the server stops
 
   // `sockets` stay the caller's. REQUIRES: they outlive the listener's thread.
   Listener(const net::LoopOptions& loop, const std::vector<net::Listening>& sockets, std::size_t max_connections,
