@@ -140,6 +140,7 @@ void Process::make_listeners(const CoreOptions& options, const Service& service,
   for (std::uint64_t i = 0; i < options.listener.threads(); ++i) {
     ListenerSettings settings;
     settings.loop.engine = engine_.engine;
+    settings.loop.share_accepts = options.listener.threads() > 1;
     settings.index = i;
     settings.refusal = service.refusal();
     settings.least_loaded = options.worker.balance() == "least_loaded";

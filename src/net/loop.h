@@ -97,7 +97,7 @@ class Stream {
 class Acceptor {
  public:
   virtual ~Acceptor() = default;
-  // After pause_accept() connections that the kernel had already accepted may still come.
+  // After pause_accept() connections that were on their way to this loop may still come.
   virtual void on_accept(Fd fd) = 0;
   // accept failed with EMFILE, ENFILE, ENOBUFS, ENOMEM ...: the loop has stopped accepting until resume_accept().
   virtual void on_accept_error(int error) = 0;
@@ -110,6 +110,9 @@ struct LoopOptions {
   std::uint32_t receive_bytes = 16 * 1024;  // most that one on_data() carries
   std::uint32_t receive_buffers = 256;      // io_uring: buffers provided to the kernel; a power of two
   std::uint32_t ring_entries = 1024;        // io_uring: submissions per system call; four times as many completions
+  // Other loops listen to the same sockets. io_uring: one accept at a time, as a multishot accept is woken before all
+  // others and would take every connection.
+  bool share_accepts = false;
 };
 
 // When on_sent() comes. kLater: nothing waits for it, so it may come together with the loop's next event; this saves

@@ -1,6 +1,7 @@
 // Many streams, small limits and random order: what single rules do not show.
 // RandomLife runs any mixture of calls and peer actions against a model that knows, for each connection, what was
-// written on both sides; data must be a prefix of it at all times, and all of it when nobody broke off.
+// written on both sides; data must be a prefix of it at all times, and all of it when nobody broke off. The streams move
+// between two loops, or wait for a while between them.
 // PELIKAN_TEST_SEED and PELIKAN_TEST_ITERATIONS repeat and lengthen a run.
 #include <algorithm>
 #include <array>
@@ -94,44 +95,31 @@ struct Life {
   std::size_t peer_wrote = 0;
   std::size_t peer_got = 0;
   std::size_t stream_sent = 0;  // bytes handed to send()
-  bool paused = false;
-  bool broken = false;  // reset by the peer: anything may be missing at the end
+  bool broken = false;          // reset by the peer: anything may be missing at the end
   bool finished = false;
 };
 
 class World {
  public:
-  World(Loop& loop, Transport transport, std::uint32_t seed) : loop_(loop), transport_(transport), random_(seed) {
+  using Loops = std::array<std::unique_ptr<Loop>, 2>;
+
+  World(const Loops& loops, Transport transport, std::uint32_t seed)
+      : loops_(loops), transport_(transport), random_(seed) {
     for (auto& life : lives_) start(life);
   }
 
   void act() {
     Life& life = lives_[random_() % lives_.size()];
-    Recorder& stream = *life.stream;
-    switch (random_() % 12) {
-      case 0:
-      case 1:
-      case 2: return peer_writes(life);
-      case 3:
-      case 4: return peer_reads(life);
-      case 5:
-      case 6: return sends(life);
-      case 7:
-        loop_.pause(stream);
-        life.paused = true;
-        return;
-      case 8:
-      case 9:
-        loop_.resume(stream);
-        life.paused = false;
-        return;
-      case 10:
-        if (random_() % 8 == 0) breaks_off(life);
-        return;
-      default:
-        if (random_() % 8 == 0) replace(life);
-        return;
-    }
+    const auto choice = random_() % 15;
+    if (choice < 3) return peer_writes(life);
+    if (choice < 5) return peer_reads(life);
+    if (choice == 5 && random_() % 8 == 0) return breaks_off(life);
+    if (choice == 6 && random_() % 8 == 0) return replace(life);
+    if (between_loops(life)) return life.stream->attach_to(any_loop());
+    if (choice < 9) return sends(life);
+    if (choice == 9) return life.stream->loop->pause(*life.stream);
+    if (choice < 12) return life.stream->loop->resume(*life.stream);
+    if (choice == 12) life.stream->detach();
   }
 
   void check(const Life& life) const {
@@ -144,8 +132,11 @@ class World {
   // Everybody reads what is there: nothing may be missing where nobody broke off.
   void settle() {
     for (auto& life : lives_) {
-      life.stream->when_data = nullptr;
-      loop_.resume(*life.stream);
+      Recorder& stream = *life.stream;
+      stream.when_data = nullptr;
+      stream.when_detached = [this, &stream] { stream.attach_to(any_loop()); };
+      if (between_loops(life)) stream.when_detached();
+      stream.loop->resume(stream);
       if (!life.broken && !std::exchange(life.finished, true)) ::shutdown(life.peer.get(), SHUT_WR);
     }
     const auto complete = [](const Life& life) {
@@ -153,18 +144,20 @@ class World {
       return life.stream->received == life.peer_wrote && life.peer_got == life.stream_sent &&
              !life.stream->ends.empty();
     };
-    run_until(
-        loop_, [&] { return std::ranges::all_of(lives_, complete); },
-        [&] {
-          for (auto& life : lives_) peer_reads(life);
-        });
+    const auto others = [&] {
+      turn(*loops_[1]);
+      for (auto& life : lives_) peer_reads(life);
+    };
+    run_until(*loops_[0], [&] { return std::ranges::all_of(lives_, complete); }, others);
     for (auto& life : lives_) {
       check(life);
       close_and_forget(*life.stream);
     }
-    run_until(loop_, [&] { return std::ranges::all_of(old_, [](const auto& s) { return s->closed == 1; }); });
+    const auto all_closed = [&] { return std::ranges::all_of(old_, [](const auto& s) { return s->closed == 1; }); };
+    run_until(*loops_[0], all_closed, [&] { turn(*loops_[1]); });
   }
 
+  std::size_t moves() const { return moves_; }
   void forget_closed() {
     std::erase_if(old_, [](const auto& stream) { return stream->closed > 0; });
   }
@@ -174,15 +167,23 @@ class World {
     auto [ours, theirs] = connect_ends(transport_);
     if (random_() % 2 == 0) shrink_send_buffer(ours.get());
     life = Life{};
-    life.stream = std::make_unique<Recorder>(loop_);
+    life.stream = std::make_unique<Recorder>(any_loop());
     life.peer = std::move(theirs);
+    Recorder& stream = *life.stream;
     if (random_() % 4 == 0) {
-      life.stream->when_data = [this, &life](std::string_view) {
-        if (random_() % 4 == 0) loop_.pause(*life.stream);
+      stream.when_data = [this, &stream](std::string_view) {
+        if (random_() % 4 == 0) stream.loop->pause(stream);
+        if (random_() % 8 == 0) stream.detach();
       };
     }
-    loop_.attach(*life.stream, std::move(ours));
+    stream.when_detached = [this, &stream] {
+      ++moves_;
+      if (random_() % 2 == 0) stream.attach_to(any_loop());
+    };
+    stream.loop->attach(stream, std::move(ours));
   }
+  static bool between_loops(const Life& life) { return static_cast<bool>(life.stream->descriptor); }
+  Loop& any_loop() { return *loops_[random_() % loops_.size()]; }
   void peer_writes(Life& life) {
     if (!life.broken && !life.finished)
       life.peer_wrote += peer_write(life.peer, pattern(life.peer_wrote, random_() % 3000));
@@ -212,12 +213,15 @@ class World {
   void replace(Life& life) {
     check(life);
     life.stream->when_data = nullptr;
-    life.stream->close();
-    old_.push_back(std::move(life.stream));
+    if (!between_loops(life)) {
+      life.stream->close();
+      old_.push_back(std::move(life.stream));
+    }
     start(life);
   }
 
-  Loop& loop_;
+  const Loops& loops_;
+  std::size_t moves_ = 0;
   Transport transport_;
   std::mt19937 random_;
   std::array<Life, 12> lives_;
@@ -232,14 +236,15 @@ TEST_P(LoopRandomTest, RandomLife) {
   options.receive_bytes = 700;
   options.receive_buffers = 4;
   options.ring_entries = 8;
-  const auto loop = make(options);
-  World world(*loop, GetParam().transport, static_cast<std::uint32_t>(random()));
+  const World::Loops loops = {make(options), make(options)};
+  World world(loops, GetParam().transport, static_cast<std::uint32_t>(random()));
   const std::size_t steps = iterations(10'000);
   for (std::size_t step = 0; step < steps; ++step) {
     world.act();
-    if (random() % 3 == 0) turn(*loop);
+    if (random() % 3 == 0) turn(*loops[random() % 2]);
     if (random() % 50 == 0) world.forget_closed();
   }
+  EXPECT_GT(world.moves(), steps / 100);
   world.settle();
 }
 

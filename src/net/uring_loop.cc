@@ -17,6 +17,7 @@ namespace {
 enum class Operation : std::uint64_t { kReceive, kReceiveCancel, kSend, kSendCancel, kAccept, kAcceptCancel, kWakeup };
 constexpr std::uint64_t kOperationMask = 7;
 constexpr std::size_t kBatch = 128;
+constexpr int kAcceptFlags = SOCK_NONBLOCK | SOCK_CLOEXEC;
 
 static_assert(alignof(Stream) > kOperationMask);
 
@@ -36,7 +37,8 @@ Owner& owner_of(const io_uring_cqe& completion) {
 }  // namespace
 
 UringLoop::UringLoop(const LoopOptions& options)
-    : ring_(options.ring_entries, options.receive_buffers, options.receive_bytes) {}
+    : ring_(options.ring_entries, options.receive_buffers, options.receive_bytes),
+      share_accepts_(options.share_accepts) {}
 
 UringLoop::~UringLoop() {
   // Connections that were accepted and never told of.
@@ -180,7 +182,8 @@ bool UringLoop::arrange_ports() {
       sqe->user_data = tag(port.get(), Operation::kAcceptCancel);
       port->cancel = true;
     } else {
-      io_uring_prep_multishot_accept(sqe, port->fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const auto prepare = share_accepts_ ? io_uring_prep_accept : io_uring_prep_multishot_accept;
+      prepare(sqe, port->fd, nullptr, nullptr, kAcceptFlags);
       sqe->user_data = tag(port.get(), Operation::kAccept);
       port->armed = true;
     }
@@ -202,7 +205,7 @@ bool UringLoop::arrange(Stream& stream) {
   if (wanted && !state.receive_armed && !arm_receive(stream)) return false;
   if (!wanted && state.receive_armed && !cancel_receive(stream)) return false;
   if (state.output && !state.send_armed && !state.lost && !arm_send(stream)) return false;
-  if (state.detaching && state.pending == 0 && !state.lost) departures_.add(stream);
+  if (state.detaching && state.pending == 0) departures_.add(stream);
   return true;
 }
 
@@ -375,11 +378,16 @@ void UringLoop::handle_accept(Port& port, const io_uring_cqe& completion) {
     port.armed = false;
     ports_changed_ = true;
   }
-  if (completion.res >= 0) {
-    port.acceptor.on_accept(Fd(completion.res));
-  } else if (completion.res != -ECANCELED && !lost_one_connection(-completion.res) && accepting_) {
+  int result = completion.res;
+  // What is cancelled may have been woken already, in place of another loop that listens there.
+  if (share_accepts_ && result == -ECANCELED && !accepting_) {
+    result = ::accept4(port.fd, nullptr, nullptr, kAcceptFlags);
+  }
+  if (result >= 0) {
+    port.acceptor.on_accept(Fd(result));
+  } else if (accepting_ && result != -ECANCELED && !lost_one_connection(-result)) {
     pause_accept();
-    port.acceptor.on_accept_error(-completion.res);
+    port.acceptor.on_accept_error(-result);
   }
 }
 
