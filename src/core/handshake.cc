@@ -34,7 +34,19 @@ void Handshake::on_data(std::string_view bytes) {
 }
 
 void Handshake::on_end(int error) {
-  if (state_ == State::kLeaving && error == 0) return;  // the worker's loop will see it, too
+  if (error != 0) return abandon();
+  ended_ = true;
+  switch (state_) {
+    case State::kShaking:
+      if (!queued) abandon();  // else what has come may be all that it needs
+      break;
+    case State::kRefusing: flush(); break;
+    case State::kLeaving:  // the worker's loop will see it, too
+    case State::kClosing: break;
+  }
+}
+
+void Handshake::abandon() {
   if (state_ == State::kShaking) listener_.handshake_abandoned(heard_, fd_);
   close();
 }
@@ -45,10 +57,9 @@ void Handshake::step() {
   std::string_view bytes = input_.view();
   const Progress progress = tls_->handshake(bytes, wire_);
   input_.consume(input_.size() - bytes.size());
+  if (progress != Progress::kDone && std::exchange(paused_, false)) listener_.loop().resume(*this);
   switch (progress) {
-    case Progress::kMore:
-      if (std::exchange(paused_, false)) listener_.loop().resume(*this);
-      return flush();
+    case Progress::kMore: return ended_ ? abandon() : flush();
     case Progress::kDone: return leave();
     case Progress::kFailed: return refuse();
   }
@@ -94,7 +105,9 @@ void Handshake::flush() {
     sending_ = true;
     return listener_.loop().send(*this, std::move(wire_));
   }
-  if (state_ == State::kRefusing && !std::exchange(fin_sent_, true)) listener_.loop().shutdown_write(*this);
+  if (state_ != State::kRefusing) return;
+  if (ended_) return close();
+  if (!std::exchange(fin_sent_, true)) listener_.loop().shutdown_write(*this);
 }
 
 void Handshake::on_sent() {

@@ -56,6 +56,7 @@ class Handshake final : public net::Stream {
  private:
   enum class State : std::uint8_t { kShaking, kLeaving, kRefusing, kClosing };
 
+  void abandon();
   void leave();
   void decrypt(std::string_view bytes);
   void refuse();
@@ -70,6 +71,7 @@ class Handshake final : public net::Stream {
   const int fd_;
   State state_ = State::kShaking;
   bool sending_ = false;
+  bool ended_ = false;  // the peer has finished writing
   bool paused_ = false;
   bool fin_sent_ = false;
   bool heard_ = false;  // the peer has sent something
