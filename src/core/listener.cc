@@ -59,10 +59,10 @@ void Listener::turn(int timeout_ms) {
     metrics_.pause_time.add((now_ns_ - paused_at_ns_) / 1000);
     paused_at_ns_ = 0;
   }
-  update_accepting();
   loop_->dispatch();
   run_steps();
   sweep_deadlines();
+  update_accepting();  // last: nothing else may wake us
   graveyard_.clear();
 }
 
