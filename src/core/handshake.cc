@@ -72,6 +72,7 @@ void Handshake::leave() {
   decrypt(rest.view());
   if (state_ != State::kLeaving) return;
   flush();
+  detaching_ = true;
   listener_.loop().detach(*this);
 }
 
@@ -93,7 +94,6 @@ void Handshake::decrypt(std::string_view bytes) {
 // the alert.
 void Handshake::refuse() {
   listener_.handshake_failed(tls_->failure(), fd_);
-  if (state_ == State::kLeaving) return close();
   state_ = State::kRefusing;
   deadline_ns_ = listener_.farewell_deadline_ns();
   flush();
@@ -105,7 +105,7 @@ void Handshake::flush() {
     sending_ = true;
     return listener_.loop().send(*this, std::move(wire_));
   }
-  if (state_ != State::kRefusing) return;
+  if (state_ != State::kRefusing || detaching_) return;
   if (ended_) return close();
   if (!std::exchange(fin_sent_, true)) listener_.loop().shutdown_write(*this);
 }
@@ -125,6 +125,11 @@ void Handshake::close() {
 }
 
 void Handshake::on_detached(net::Fd fd) {
+  detaching_ = false;
+  if (state_ == State::kRefusing) {  // nonsense came on the way
+    listener_.loop().attach(*this, std::move(fd));
+    return flush();
+  }
   established_->fd = std::move(fd);
   established_->tls = std::move(tls_);
   established_->input.leave_pool();

@@ -3,7 +3,7 @@
 //               bytes: a step         complete             sent, receive stopped
 //   +-> shaking -------> ...  ------> leaving ------------------------------------> on_detached: to a worker
 //   +------+ |                           |
-//            | failed (alert sent)       | lost, nonsense
+//            | failed (alert sent)       | nonsense came behind it: refusing; lost: closing
 //            v                           v
 //         refusing ---- FIN, answered or deadline ---> closing ---> on_closed: the listener destroys it
 //
@@ -71,6 +71,7 @@ class Handshake final : public net::Stream {
   const int fd_;
   State state_ = State::kShaking;
   bool sending_ = false;
+  bool detaching_ = false;
   bool ended_ = false;  // the peer has finished writing
   bool paused_ = false;
   bool fin_sent_ = false;
