@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "base/buffer.h"
@@ -47,7 +48,6 @@ class Handshake final : public net::Stream {
 
   [[nodiscard]] std::uint64_t deadline_ns() const noexcept { return deadline_ns_; }
   [[nodiscard]] bool leaving() const noexcept { return state_ == State::kLeaving; }
-  [[nodiscard]] int fd() const noexcept { return fd_; }
   [[nodiscard]] const net::tls::Session& tls() const noexcept { return *tls_; }
 
   std::size_t index = 0;  // in the listener's list
@@ -68,11 +68,12 @@ class Handshake final : public net::Stream {
   Buffer input_;
   Buffer wire_;
   std::uint64_t deadline_ns_;
-  const int fd_;
+  const std::string peer_;  // its address, which the socket forgets when the connection is lost
   State state_ = State::kShaking;
   bool sending_ = false;
   bool detaching_ = false;
   bool ended_ = false;  // the peer has finished writing
+  bool lost_ = false;
   bool paused_ = false;
   bool fin_sent_ = false;
   bool heard_ = false;  // the peer has sent something
