@@ -5,6 +5,7 @@
 
 A server must say within a minute where it listens, must end with exit code 0 when it is asked to (SIGTERM), and must
 not have written a sanitizer's report. What it wrote is in the message of every failure.
+PELIKAN_SETTINGS holds settings that every server gets before its own: the engine and the shape of the threads.
 """
 import os
 import re
@@ -12,6 +13,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 import unittest
 
 START_TIMEOUT_S, STOP_TIMEOUT_S, COMMAND_TIMEOUT_S = 60, 60, 120
@@ -24,7 +26,7 @@ class Server:
 
     def __init__(self, binary, settings=(), environment=None):
         self.binary = binary
-        self.settings = ('server.port=0', 'admin.port=0', *settings)
+        self.settings = ('server.port=0', 'admin.port=0', *os.environ.get('PELIKAN_SETTINGS', '').split(), *settings)
         self.environment = {**os.environ, **(environment or {})}
         self.port = self.admin_port = None
         self.told_to_end = False
@@ -99,6 +101,21 @@ class Server:
     def address(self):
         return ('127.0.0.1', self.port)
 
+    def stats(self):
+        """The process's metrics by name, from the admin port."""
+        with socket.create_connection(('127.0.0.1', self.admin_port), COMMAND_TIMEOUT_S) as connection:
+            connection.sendall(b'stats\r\n')
+            with connection.makefile('r', encoding='ascii') as lines:
+                words = [line.split() for line in iter(lines.readline, 'END\n')]
+        return {word[1]: int(word[2]) for word in words if word[2:] and word[2].lstrip('-').isdigit()}
+
+    def wait_for_stat(self, name, value):
+        """Until it has reached that value, which must be all that it reaches."""
+        wait_until(lambda: self.stats()[name] >= value, f'{name} to be {value}')
+        found = self.stats()[name]
+        if found != value:
+            raise AssertionError(f'{name} is {found}, not {value}:\n{self.output()}')
+
 
 class Memcached(Server):
     """Debian's memcached, for comparing and for trying out the client tests themselves. It has no admin port."""
@@ -119,16 +136,42 @@ class Memcached(Server):
             self.port = self.free_port
 
 
+def wait_until(condition, what, timeout_s=STOP_TIMEOUT_S):
+    """Looks again and again: other processes and their files cannot be waited for otherwise."""
+    deadline, pause = time.monotonic() + timeout_s, threading.Event()
+    while not (outcome := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f'waited {timeout_s} s in vain for {what}')
+        pause.wait(0.01)
+    return outcome
+
+
+def refused(binary, arguments, *words):
+    """The server must not start: exit 78, one line on stderr that has all the words."""
+    done = subprocess.run([binary, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=START_TIMEOUT_S, check=False)
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 78, f'{arguments}: exit {done.returncode}, {done.stderr}'
+    assert len(lines) == 1, f'{arguments}: {done.stderr}'
+    for word in words:
+        assert word in lines[0], f'{arguments}: no {word!r} in {lines[0]!r}'
+
+
 def rss_bytes(pid):
     """Memory of a process that is in RAM now."""
     with open(f'/proc/{pid}/statm', encoding='ascii') as statm:
         return int(statm.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
 
 
-def start():
-    """The server that PELIKAN_SERVER names. Memcached lists only its cold queue: with one queue it lists all, as we."""
+def start(pair=None):
+    """The server that PELIKAN_SERVER names; it speaks TLS when it is given a certificate and a key.
+
+    Memcached lists only its cold queue: with one queue it lists all, as we."""
     binary = os.environ['PELIKAN_SERVER']
-    return Memcached(['-o', 'no_modern']) if binary.endswith('/memcached') else Server(binary)
+    if binary.endswith('/memcached'):
+        tls = ['-Z', '-o', f'ssl_chain_cert={pair.certificate},ssl_key={pair.key}'] if pair else []
+        return Memcached(['-o', 'no_modern', *tls])
+    return Server(binary, [f'tls.certificate={pair.certificate}', f'tls.private_key={pair.key}'] if pair else [])
 
 
 def run(*command, stdin=None):
@@ -142,8 +185,12 @@ class ServerTest(unittest.TestCase):
     """One server for all tests of a class, emptied before each."""
 
     @classmethod
+    def start(cls):
+        return start()
+
+    @classmethod
     def setUpClass(cls):
-        cls.server = start()
+        cls.server = cls.start()
         cls.server.__enter__()
 
     @classmethod
@@ -164,9 +211,12 @@ class ServerTest(unittest.TestCase):
     def host_port(self):
         return f'127.0.0.1:{self.server.port}'
 
+    def connect(self, port=None):
+        return socket.create_connection(('127.0.0.1', port or self.server.port), COMMAND_TIMEOUT_S)
+
     def talk(self, request, lines, port=None):
         """Sends bytes on a fresh connection and reads that many lines."""
-        with socket.create_connection(('127.0.0.1', port or self.server.port), COMMAND_TIMEOUT_S) as connection:
+        with self.connect(port) as connection:
             connection.sendall(request)
             with connection.makefile('rb') as replies:
                 return b''.join(replies.readline() for _ in range(lines))

@@ -6,12 +6,11 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 
-from harness import Server
+from harness import Server, refused
 
 PATIENCE = 20
 BINARIES = sys.argv[1]
@@ -32,17 +31,6 @@ def receive_all(client):
     while piece := client.recv(65536):  # a reset would raise: it is a failure
         data += piece
     return data
-
-
-def refused(binary, arguments, *words):
-    """The server must not start: exit 78, one line on stderr that has all the words."""
-    done = subprocess.run([binary, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=PATIENCE, check=False)
-    lines = done.stderr.strip().splitlines()
-    assert done.returncode == 78, f'{arguments}: exit {done.returncode}, {done.stderr}'
-    assert len(lines) == 1, f'{arguments}: {done.stderr}'
-    for word in words:
-        assert word in lines[0], f'{arguments}: no {word!r} in {lines[0]!r}'
 
 
 def test_bad_settings_name_the_fix(folder):

@@ -16,7 +16,7 @@ Handshake::Handshake(Listener& listener, std::unique_ptr<net::tls::Session> tls,
       input_(listener.buffers()),
       wire_(listener.buffers()),
       deadline_ns_(deadline_ns),
-      fd_(fd) {
+      peer_(net::peer_name(fd)) {
   established_->input.join(listener.buffers());
 }
 
@@ -25,7 +25,7 @@ void Handshake::on_data(std::string_view bytes) {
   if (state_ == State::kLeaving) return decrypt(bytes);
   if (state_ != State::kShaking) return;
   if (listener_.buffers().over_limit()) {
-    listener_.handshake_failed({net::tls::Cause::kResources, "handshakes hold more than server.buffer_memory"}, fd_);
+    listener_.handshake_failed({net::tls::Cause::kResources, "handshakes hold more than server.buffer_memory"}, peer_);
     return close();
   }
   input_.append(bytes);
@@ -34,8 +34,21 @@ void Handshake::on_data(std::string_view bytes) {
 }
 
 void Handshake::on_end(int error) {
-  if (state_ == State::kLeaving && error == 0) return;  // the worker's loop will see it, too
-  if (state_ == State::kShaking) listener_.handshake_abandoned(heard_, fd_);
+  (error == 0 ? ended_ : lost_) = true;
+  switch (state_) {
+    case State::kShaking:
+      if (!queued) abandon();  // else what has come may be all that it needs, or say why it ended
+      break;
+    case State::kLeaving:
+      if (lost_) close();  // the end alone the worker's loop will see, too
+      break;
+    case State::kRefusing: lost_ ? close() : flush(); break;
+    case State::kClosing: break;
+  }
+}
+
+void Handshake::abandon() {
+  if (state_ == State::kShaking) listener_.handshake_abandoned(heard_, peer_);
   close();
 }
 
@@ -45,11 +58,10 @@ void Handshake::step() {
   std::string_view bytes = input_.view();
   const Progress progress = tls_->handshake(bytes, wire_);
   input_.consume(input_.size() - bytes.size());
+  if (progress != Progress::kDone && std::exchange(paused_, false)) listener_.loop().resume(*this);
   switch (progress) {
-    case Progress::kMore:
-      if (std::exchange(paused_, false)) listener_.loop().resume(*this);
-      return flush();
-    case Progress::kDone: return leave();
+    case Progress::kMore: return ended_ || lost_ ? abandon() : flush();
+    case Progress::kDone: return lost_ ? abandon() : leave();
     case Progress::kFailed: return refuse();
   }
 }
@@ -61,6 +73,7 @@ void Handshake::leave() {
   decrypt(rest.view());
   if (state_ != State::kLeaving) return;
   flush();
+  detaching_ = true;
   listener_.loop().detach(*this);
 }
 
@@ -81,8 +94,8 @@ void Handshake::decrypt(std::string_view bytes) {
 // The peer gets the alert and a FIN, and some time to answer it: closing at once could turn into a reset that destroys
 // the alert.
 void Handshake::refuse() {
-  listener_.handshake_failed(tls_->failure(), fd_);
-  if (state_ == State::kLeaving) return close();
+  listener_.handshake_failed(tls_->failure(), peer_);
+  if (lost_) return close();
   state_ = State::kRefusing;
   deadline_ns_ = listener_.farewell_deadline_ns();
   flush();
@@ -94,7 +107,9 @@ void Handshake::flush() {
     sending_ = true;
     return listener_.loop().send(*this, std::move(wire_));
   }
-  if (state_ == State::kRefusing && !std::exchange(fin_sent_, true)) listener_.loop().shutdown_write(*this);
+  if (state_ != State::kRefusing || detaching_) return;
+  if (ended_) return close();
+  if (!std::exchange(fin_sent_, true)) listener_.loop().shutdown_write(*this);
 }
 
 void Handshake::on_sent() {
@@ -103,7 +118,7 @@ void Handshake::on_sent() {
 }
 
 void Handshake::expire() {
-  if (state_ != State::kRefusing) listener_.handshake_timed_out(heard_, fd_);
+  if (state_ != State::kRefusing) listener_.handshake_timed_out(heard_, peer_);
   close();
 }
 
@@ -112,6 +127,11 @@ void Handshake::close() {
 }
 
 void Handshake::on_detached(net::Fd fd) {
+  detaching_ = false;
+  if (state_ == State::kRefusing) {  // nonsense came on the way
+    listener_.loop().attach(*this, std::move(fd));
+    return flush();
+  }
   established_->fd = std::move(fd);
   established_->tls = std::move(tls_);
   established_->input.leave_pool();

@@ -3,7 +3,7 @@
 //               bytes: a step         complete             sent, receive stopped
 //   +-> shaking -------> ...  ------> leaving ------------------------------------> on_detached: to a worker
 //   +------+ |                           |
-//            | failed (alert sent)       | lost, nonsense
+//            | failed (alert sent)       | nonsense came behind it: refusing; lost: closing
 //            v                           v
 //         refusing ---- FIN, answered or deadline ---> closing ---> on_closed: the listener destroys it
 //
@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "base/buffer.h"
@@ -47,7 +48,6 @@ class Handshake final : public net::Stream {
 
   [[nodiscard]] std::uint64_t deadline_ns() const noexcept { return deadline_ns_; }
   [[nodiscard]] bool leaving() const noexcept { return state_ == State::kLeaving; }
-  [[nodiscard]] int fd() const noexcept { return fd_; }
   [[nodiscard]] const net::tls::Session& tls() const noexcept { return *tls_; }
 
   std::size_t index = 0;  // in the listener's list
@@ -56,6 +56,7 @@ class Handshake final : public net::Stream {
  private:
   enum class State : std::uint8_t { kShaking, kLeaving, kRefusing, kClosing };
 
+  void abandon();
   void leave();
   void decrypt(std::string_view bytes);
   void refuse();
@@ -67,9 +68,12 @@ class Handshake final : public net::Stream {
   Buffer input_;
   Buffer wire_;
   std::uint64_t deadline_ns_;
-  const int fd_;
+  const std::string peer_;  // its address, which the socket forgets when the connection is lost
   State state_ = State::kShaking;
   bool sending_ = false;
+  bool detaching_ = false;
+  bool ended_ = false;  // the peer has finished writing
+  bool lost_ = false;
   bool paused_ = false;
   bool fin_sent_ = false;
   bool heard_ = false;  // the peer has sent something

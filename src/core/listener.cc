@@ -59,10 +59,10 @@ void Listener::turn(int timeout_ms) {
     metrics_.pause_time.add((now_ns_ - paused_at_ns_) / 1000);
     paused_at_ns_ = 0;
   }
-  update_accepting();
   loop_->dispatch();
   run_steps();
   sweep_deadlines();
+  update_accepting();  // last: nothing else may wake us
   graveyard_.clear();
 }
 
@@ -154,7 +154,7 @@ void Listener::begin_handshake(net::Fd fd) {
   const int number = fd.get();
   auto tls = settings_.credentials->current()->accept();
   if (tls == nullptr) {
-    handshake_failed({net::tls::Cause::kResources, "no memory for it"}, number);
+    handshake_failed({net::tls::Cause::kResources, "no memory for it"}, net::peer_name(number));
     limit_.release();
     return;
   }
@@ -186,25 +186,25 @@ void Listener::sweep_deadlines() {
 
 std::uint64_t Listener::farewell_deadline_ns() const noexcept { return now_ns_ + kFarewellNs; }
 
-void Listener::handshake_failed(const net::tls::Failure& failure, int fd) {
+void Listener::handshake_failed(const net::tls::Failure& failure, const std::string& peer) {
   metrics_.handshake_ex.add();
-  failures_.report(failure, fd);
+  failures_.report(failure, peer);
 }
 
 // Health checks connect and close without a word: counted, not logged.
-void Listener::handshake_abandoned(bool heard, int fd) {
+void Listener::handshake_abandoned(bool heard, const std::string& peer) {
   metrics_.handshake_ex.add();
   metrics_.handshake_abandoned.add();
   static log::Limit limit;
-  if (heard) log::limited(limit, log::Level::kWarn, "TLS with {} failed: closed in mid handshake", net::peer_name(fd));
+  if (heard) log::limited(limit, log::Level::kWarn, "TLS with {} failed: closed in mid handshake", peer);
 }
 
-void Listener::handshake_timed_out(bool heard, int fd) {
+void Listener::handshake_timed_out(bool heard, const std::string& peer) {
   metrics_.handshake_ex.add();
   metrics_.handshake_timeout.add();
   static log::Limit limit;
-  log::limited(limit, log::Level::kWarn, "TLS with {} failed: the handshake was not done within {} ms{}",
-               net::peer_name(fd), settings_.handshake_timeout_ms, heard ? "" : ", nothing was received");
+  log::limited(limit, log::Level::kWarn, "TLS with {} failed: the handshake was not done within {} ms{}", peer,
+               settings_.handshake_timeout_ms, heard ? "" : ", nothing was received");
 }
 
 void Listener::handshake_done(Handshake& handshake, std::unique_ptr<Established> established) {

@@ -76,9 +76,9 @@ class Listener {
   [[nodiscard]] std::span<char> scratch() noexcept { return scratch_; }
   [[nodiscard]] std::uint64_t farewell_deadline_ns() const noexcept;
   void queue_step(Handshake& handshake);
-  void handshake_failed(const net::tls::Failure& failure, int fd);
-  void handshake_abandoned(bool heard, int fd);
-  void handshake_timed_out(bool heard, int fd);
+  void handshake_failed(const net::tls::Failure& failure, const std::string& peer);
+  void handshake_abandoned(bool heard, const std::string& peer);
+  void handshake_timed_out(bool heard, const std::string& peer);
   void handshake_done(Handshake& handshake, std::unique_ptr<Established> established);
   void handshake_closed(Handshake& handshake);
 

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "core/worker.h"
+#include "net/socket.h"
 
 namespace pelikan::core {
 namespace {
@@ -81,7 +82,7 @@ void Session::decrypt(std::string_view bytes) {
 
 // The alert is sent; replies are not, nobody could trust them.
 void Session::fail_tls() {
-  worker_.tls_failures().report(tls_->failure(), fd_);
+  worker_.tls_failures().report(tls_->failure(), net::peer_name(fd_));
   tls_finished_ = true;
   output_.reset();
   state_ = State::kFinishing;
@@ -252,7 +253,7 @@ void Session::send_output() {
   if (tls_ != nullptr && !output_.empty()) {
     tls_idle_ = false;
     if (!tls_->send(output_.view(), wire_)) {
-      worker_.tls_failures().report(tls_->failure(), fd_);
+      worker_.tls_failures().report(tls_->failure(), net::peer_name(fd_));
       return close();
     }
     output_.reset();

@@ -1,11 +1,10 @@
 #include "core/tls_metrics.h"
 
 #include "log/log.h"
-#include "net/socket.h"
 
 namespace pelikan::core {
 
-void TlsFailureMetrics::report(const net::tls::Failure& failure, int fd) {
+void TlsFailureMetrics::report(const net::tls::Failure& failure, std::string_view peer) {
   metrics::Counter* const counters[] = {nullptr,         &plain_text,         &protocol,    &no_common_ways,
                                         &no_certificate, &unknown_issuer,     &expired,     &not_yet_valid,
                                         &revoked,        &no_revocation_list, &not_allowed, &bad_certificate,
@@ -13,7 +12,7 @@ void TlsFailureMetrics::report(const net::tls::Failure& failure, int fd) {
   static_assert(std::size(counters) == net::tls::kCauses);
   if (metrics::Counter* counter = counters[static_cast<std::size_t>(failure.cause)]; counter != nullptr) counter->add();
   static log::Limit limit;
-  log::limited(limit, log::Level::kWarn, "TLS with {} failed: {}", net::peer_name(fd), failure.text);
+  log::limited(limit, log::Level::kWarn, "TLS with {} failed: {}", peer, failure.text);
 }
 
 }  // namespace pelikan::core

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <string_view>
 
 #include "metrics/metrics.h"
 #include "net/tls/failure.h"
@@ -30,7 +31,7 @@ struct TlsFailureMetrics : metrics::Group {
   metrics::Counter resources{this, "tls_failure_resources", "TLS connections that failed for want of memory"};
 
   // Counts it, and says so in the log (a few lines a second at most).
-  void report(const net::tls::Failure& failure, int fd);
+  void report(const net::tls::Failure& failure, std::string_view peer);
 };
 
 }  // namespace pelikan::core
