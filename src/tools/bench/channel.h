@@ -39,7 +39,7 @@ class Channel : public net::Stream {
   void open(net::Fd fd, std::unique_ptr<net::tls::Session> session);
   [[nodiscard]] Buffer& output() noexcept { return output_; }
   void flush();
-  // Says after the output that we have finished: through TLS close_notify, which a target answers as it likes; else FIN.
+  // Says after the output that we have finished: with close_notify, or FIN when there is no TLS.
   void finish();
   void close();
 
