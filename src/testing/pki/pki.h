@@ -1,5 +1,5 @@
-// Certificates for tests: authorities, what they issue, and lists of what they have revoked, as PEM files in a folder that
-// goes away with the Pki.
+// Certificates for tests: authorities, what they issue, and lists of what they have revoked, as PEM files in a folder
+// that goes away with the Pki.
 //
 //   Pki pki;
 //   const Identity ca = pki.authority("ca");
