@@ -68,8 +68,8 @@ struct ClientContext::Tickets {
   static int on_ticket(SSL* ssl, SSL_SESSION* session) {
     auto* self = static_cast<Tickets*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), index()));
     const std::lock_guard lock(self->mutex);
-    self->newest.reset(session);
-    return 1;  // we keep the reference
+    self->newest.reset(SSL_SESSION_dup(session));  // ours: a connection that is cut spoils the session it has
+    return 0;                                      // the reference given stays with OpenSSL
   }
 
   std::mutex mutex;
@@ -114,7 +114,8 @@ std::unique_ptr<Session> ClientContext::connect(const std::string& server_name, 
   }
   if (resume) {
     const std::lock_guard lock(tickets_->mutex);
-    if (tickets_->newest) SSL_set_session(ssl.get(), tickets_->newest.get());
+    const Handle<SSL_SESSION> copy(tickets_->newest ? SSL_SESSION_dup(tickets_->newest.get()) : nullptr);
+    if (copy) SSL_set_session(ssl.get(), copy.get());
   }
   return Session::over(std::move(ssl));
 }

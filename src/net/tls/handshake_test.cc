@@ -28,7 +28,7 @@ class EveryWay : public ::testing::TestWithParam<Way> {
   }
 
   Pki pki_;
-  Identity ca_ = pki_.authority("ca");
+  Identity ca_ = pki_.authority({.name = "ca"});
   TlsOptions options_;
   ClientOptions client_options_;
 };
