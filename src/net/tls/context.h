@@ -54,9 +54,9 @@ class Context {
 };
 
 struct ClientOptions {
-  std::string ca_file;           // empty: the server's certificate is not checked
-  std::string certificate_file;  // a chain, leaf first; empty: none is offered
-  std::string key_file;
+  std::string ca_file = {};           // empty: the server's certificate is not checked
+  std::string certificate_file = {};  // a chain, leaf first; empty: none is offered
+  std::string key_file = {};
   std::string min_version = "1.2";
   std::string max_version = "1.3";
 };
