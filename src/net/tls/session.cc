@@ -108,7 +108,7 @@ Session::Progress Session::receive(std::string_view& bytes, std::span<char> scra
     result = SSL_read_ex(ssl_.get(), scratch.data(), scratch.size(), &count);
   }
   if (result == 1) {
-    wire_->messages = 0;
+    if (wire_->steps > 0) --wire_->steps;
     plain = {scratch.data(), count};
     return Progress::kMore;
   }
