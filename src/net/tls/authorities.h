@@ -1,8 +1,8 @@
 // The authorities of clients and their revocation lists, made ready for verification.
 //
-// Each authority in ca_file stands there with its issuers up to a root. With a crl_file each needs a list there: OpenSSL
-// refuses all clients of one that has none, which is better learnt at start than by them. An intermediate authority that
-// only clients send has no list, so with a crl_file it must be in ca_file, too.
+// Each authority in ca_file stands there with its issuers up to a root. With a crl_file each needs a list there:
+// OpenSSL refuses all clients of one that has none, which is better learnt at start than by them. An intermediate
+// authority that only clients send has no list, so with a crl_file it must be in ca_file, too.
 // Failure: std::runtime_error, one line, as PemFile's.
 #pragma once
 

@@ -40,7 +40,7 @@ class ContextTest : public ::testing::Test {
   [[nodiscard]] std::size_t certificates_sent() const {
     const auto context = Context::load(options_);
     STACK_OF(X509)* issuers = nullptr;
-    SSL_CTX_get0_chain_certs(context->native(), &issuers);
+    SSL_CTX_get0_chain_certs(context->native(), static_cast<void*>(&issuers));
     return 1 + static_cast<std::size_t>(std::max(0, sk_X509_num(issuers)));
   }
 

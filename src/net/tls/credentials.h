@@ -2,7 +2,8 @@
 //
 // Owner:   the server's main, one per port that speaks TLS. Threads: any (a mutex; nobody asks per request).
 // Reload:  the files are read and checked as at start; only if all is well does the new Context replace the old. A
-//          change of CA, CRL or allow-list also makes all session tickets void: a resumed session is not verified again.
+//          change of CA, CRL or allow-list also makes all session tickets void: a resumed session is not verified
+//          again.
 // Failure: the constructor throws one line; reload() returns it, and everything stays as it was.
 #pragma once
 

@@ -1,8 +1,6 @@
 // A client's Session and a server's, wired to each other in memory; for tests.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <array>
 #include <cstddef>
 #include <memory>

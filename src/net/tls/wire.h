@@ -1,9 +1,9 @@
 // The BIO between OpenSSL and a Session: OpenSSL reads from the bytes that a call was given and writes into its buffer.
 //
-// It is also where a Session stops OpenSSL. Some messages OpenSSL handles by itself, one after the other for as long as
-// there are bytes: requests to renegotiate (TLS 1.2) and KeyUpdates (TLS 1.3; each costs microseconds, and 27 bytes). It
-// gets no more bytes after one of the first, or when the others have taken kStepsMax of its steps. A KeyUpdate takes
-// three to five; every record of data gives one back.
+// It is also where a Session stops OpenSSL. Some messages OpenSSL handles by itself, one after the other for as long
+// as there are bytes: requests to renegotiate (TLS 1.2) and KeyUpdates (TLS 1.3; each costs microseconds, and 27
+// bytes). It gets no more bytes after one of the first, or when the others have taken kStepsMax of its steps. A
+// KeyUpdate takes three to five; every record of data gives one back.
 // Owner:   the Session. Threads: those of the Session.
 #pragma once
 
