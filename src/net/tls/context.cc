@@ -73,6 +73,7 @@ class ContextLoader {
     SSL_CTX_set_security_level(c, kSecurityLevel);
     SSL_CTX_set_min_proto_version(c, options_.min_version() == "1.3" ? TLS1_3_VERSION : TLS1_2_VERSION);
     SSL_CTX_set_max_proto_version(c, TLS1_3_VERSION);
+    // Whatever the machine's openssl.cnf says.
     SSL_CTX_clear_options(c, SSL_OP_ALL | SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION);
     SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                SSL_OP_IGNORE_UNEXPECTED_EOF);

@@ -55,6 +55,7 @@ class Pki {
 
   [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
 
+  Identity authority(const char* name) { return make({.name = name}, nullptr, true); }
   Identity authority(const Wanted& wanted) { return make(wanted, nullptr, true); }
   Identity intermediate(const Identity& issuer, const Wanted& wanted) { return make(wanted, &issuer, true); }
   Identity issue(const Identity& issuer, const Wanted& wanted) { return make(wanted, &issuer, false); }
