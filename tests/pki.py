@@ -120,7 +120,7 @@ class Pki:
         openssl('genpkey', '-algorithm', *kind, '-out', pair.key)
         openssl('req', '-new', '-config', config, '-key', pair.key, '-subj', f'/O=Pelikan tests/CN={cn}',
                 '-utf8', '-out', request)
-        signer = ['-cert', issuer.certificate, '-keyfile', issuer.key] if issuer else ['-selfsign', '-keyfile', pair.key]
+        signer = ['-keyfile', (issuer or pair).key] + (['-cert', issuer.certificate] if issuer else ['-selfsign'])
         openssl('ca', '-batch', '-notext', '-config', config, *signer, '-extensions', 'extensions', '-in', request,
                 '-startdate', moment(not_before), '-enddate', moment(not_after), '-out', pair.certificate)
         return pair

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <ctime>
 #include <new>
 #include <utility>
 
@@ -28,15 +27,10 @@ int admission_index() {
 
 }  // namespace
 
-std::int64_t unix_time(const ASN1_TIME* time) {
-  std::tm parts{};
-  return time != nullptr && ASN1_TIME_to_tm(time, &parts) == 1 ? timegm(&parts) : 0;
-}
-
 void Admission::put_in_charge(SSL_CTX* context, std::unique_ptr<Admission> admission) {
   Admission* self = admission.get();
   if (SSL_CTX_set_ex_data(context, admission_index(), self) != 1) throw std::bad_alloc();
-  static_cast<void>(admission.release());
+  [[maybe_unused]] const Admission* owned_by_context = admission.release();
   if (self->rules_.certificate_required) {
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
     SSL_CTX_set_cert_verify_callback(context, on_certificate, self);
@@ -103,8 +97,7 @@ int Admission::on_new_ticket(SSL* ssl, void* self) {
   std::int64_t end = rules.lists_end;
   const STACK_OF(X509)* chain = SSL_get0_verified_chain(ssl);
   if (sk_X509_num(chain) < 1) return 0;
-  for (int i = 0; i < sk_X509_num(chain); ++i)
-    end = std::min(end, unix_time(X509_get0_notAfter(sk_X509_value(chain, i))));
+  for (int i = 0; i < sk_X509_num(chain); ++i) end = std::min(end, validity_of(sk_X509_value(chain, i)).ends);
   return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), &end, sizeof end);
 }
 
@@ -118,7 +111,7 @@ bool Admission::still_good(const SSL_SESSION* session) const {
   if (certificate == nullptr || size != sizeof end) return false;
   std::memcpy(&end, data, sizeof end);
   const std::int64_t now = rules_.clock.now().unix_sec;
-  return now < end && now >= unix_time(X509_get0_notBefore(certificate));
+  return now < end && !validity_of(certificate).too_early(now);
 }
 
 int Admission::on_ticket(SSL*, SSL_SESSION* session, const unsigned char*, std::size_t, SSL_TICKET_STATUS status,

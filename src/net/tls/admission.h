@@ -2,15 +2,14 @@
 // session ticket.
 //
 //   full handshake   the chain leads to an authority, is in force and not revoked; a name is on the allow-list
-//   with a ticket    OpenSSL verifies nothing. The ticket was made by keys and under authorities, lists and patterns that
-//                    are still in force (TicketKeys, session id context), and everything that was verified then has not
+//   with a ticket    OpenSSL verifies nothing. The ticket was made by keys and under authorities, lists and patterns
+//                    that are still in force (TicketKeys, session id context), and nothing that was verified then has
 //                    ended since: the ticket carries that time. If not, the handshake goes on as a full one.
 //
 // Owner: its SSL_CTX, which may outlive the Context. Threads: any; nothing here changes.
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,8 +18,8 @@
 #include "net/tls/allow_list.h"
 #include "net/tls/failure.h"
 #include "net/tls/ticket_keys.h"
+#include "net/tls/validity.h"
 
-struct asn1_string_st;
 struct ssl_ctx_st;
 struct ssl_session_st;
 struct ssl_st;
@@ -30,16 +29,12 @@ struct stack_st_X509;
 
 namespace pelikan::net::tls {
 
-inline constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
-// Unix seconds of an ASN1_TIME; 0 when it cannot be read.
-[[nodiscard]] std::int64_t unix_time(const asn1_string_st* time);
-
 class Admission {
  public:
   struct Rules {
     bool certificate_required = false;
     AllowList allow;
-    std::int64_t lists_end = kForever;  // when the first of the revocation lists is out of date
+    std::int64_t lists_end = Validity::kForever;  // when the first of the revocation lists is out of date
     std::shared_ptr<TicketKeys> ticket_keys;
     const Clock& clock;  // outlives the SSL_CTX
   };

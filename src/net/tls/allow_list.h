@@ -2,8 +2,8 @@
 //
 //   DNS:*.web.example   URI:spiffe://prod/**   IP:10.0.0.*   EMAIL:*@web.example   CN:cache-??
 //
-// `?` is one byte and `*` any number of them, within one part of the name: neither stands for the '.' of a DNS name, the
-// '/' of a URI or the '@' of an e-mail address. `**` stands for anything. IP addresses and CNs have no parts.
+// `?` is one byte and `*` any number of them, within one part of the name: neither stands for the '.' of a DNS name,
+// the '/' of a URI or the '@' of an e-mail address. `**` stands for anything. IP addresses and CNs have no parts.
 // Case counts, except in DNS names and addresses.
 // Limits: kPatternsMax patterns of kPatternBytesMax; matching takes at most their product with a name's length.
 #pragma once

@@ -83,6 +83,7 @@ ClientContext::ClientContext(const ClientOptions& options, const std::string& pr
   SSL_CTX_set_min_proto_version(c, version_of(options.min_version));
   SSL_CTX_set_max_proto_version(c, version_of(options.max_version));
   SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+  SSL_CTX_set_mode(c, SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(c, Tickets::on_ticket);
   watch_messages(c);

@@ -13,8 +13,10 @@
 #include <vector>
 
 #include "net/tls/admission.h"
+#include "net/tls/authorities.h"
 #include "net/tls/files.h"
 #include "net/tls/names.h"
+#include "net/tls/validity.h"
 #include "net/tls/wire.h"
 
 namespace pelikan::net::tls {
@@ -26,7 +28,6 @@ constexpr const char* kCiphers =
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 constexpr const char* kCiphersuites = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 constexpr int kSecurityLevel = 2;                           // 112 bits: RSA from 2048, no SHA-1
-constexpr int kChainDepthMax = 8;                           // issuers between a client and an authority
 constexpr long kClientChainBytesMax = 32 << 10;             // a client's certificate and its issuers
 constexpr std::chrono::seconds kTicketLifeMax{7 * 86'400};  // TLS 1.3 allows no more
 
@@ -72,6 +73,7 @@ class ContextLoader {
     SSL_CTX_set_security_level(c, kSecurityLevel);
     SSL_CTX_set_min_proto_version(c, options_.min_version() == "1.3" ? TLS1_3_VERSION : TLS1_2_VERSION);
     SSL_CTX_set_max_proto_version(c, TLS1_3_VERSION);
+    // Whatever the machine's openssl.cnf says.
     SSL_CTX_clear_options(c, SSL_OP_ALL | SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION);
     SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -110,12 +112,11 @@ class ContextLoader {
     fingerprint_.add(options_.ciphersuites());
   }
 
-  // REQUIRES: `certificate` is from `file`.
   void require_in_force(const PemFile& file, const X509* certificate) const {
-    const std::string who = "the certificate of " + name_shown(certificate);
-    if (now_ >= unix_time(X509_get0_notAfter(certificate))) file.fail(who + " has expired: renew it");
-    if (now_ < unix_time(X509_get0_notBefore(certificate)))
-      file.fail(who + " is not valid yet: check the clock, or wait");
+    const Validity validity = validity_of(certificate);
+    const std::string whose = "the certificate of " + name_shown(certificate);
+    if (validity.over(now_)) file.fail(whose + " has expired: renew it");
+    if (validity.too_early(now_)) file.fail(whose + " is not valid yet: check the clock, or wait");
   }
 
   void load_certificate() {
@@ -149,7 +150,7 @@ class ContextLoader {
     ERR_clear_error();
     if (SSL_CTX_use_certificate(context(), certificate) != 1) file.fail("cannot be used: " + openssl_reason());
     leaf_.reset(up_ref(certificate));
-    made_->not_after_ = unix_time(X509_get0_notAfter(certificate));
+    made_->not_after_ = validity_of(certificate).ends;
   }
 
   void use_issuer(const PemFile& file, X509* certificate, X509* issued) {
@@ -170,72 +171,14 @@ class ContextLoader {
 
   void load_authorities() {
     if (options_.ca_file().empty()) return;
-    const auto file = read(options_.ca_file);
-    trust_.add(file->contents());
-    authorities_ = file->certificates();
-    X509_STORE* store = SSL_CTX_get_cert_store(context());
-    bool one_in_force = false;
-    for (const Handle<X509>& authority : authorities_) {
-      const std::string who = name_shown(authority.get());
-      if (X509_check_ca(authority.get()) == 0)
-        file->fail(who + " is no authority (CA:FALSE): give the one that issues");
-      if (!has_issuer(authority.get()))
-        file->fail(who + " is an intermediate authority without its issuer: add that, up to the root");
-      one_in_force = one_in_force || now_ < unix_time(X509_get0_notAfter(authority.get()));
-      if (X509_STORE_add_cert(store, authority.get()) != 1 || SSL_CTX_add_client_CA(context(), authority.get()) != 1) {
-        file->fail("cannot be used: " + openssl_reason());
-      }
+    const auto authorities = read(options_.ca_file);
+    trust_.add(authorities->contents());
+    std::unique_ptr<PemFile> lists;
+    if (!options_.crl_file().empty()) {
+      lists = read(options_.crl_file);
+      trust_.add(lists->contents());
     }
-    if (!one_in_force) file->fail("all authorities in it have expired: no client could come in");
-    SSL_CTX_set_verify_depth(context(), kChainDepthMax);
-    load_revocation_lists(store);
-  }
-
-  [[nodiscard]] bool has_issuer(X509* certificate) const {
-    return std::ranges::any_of(authorities_, [&](const Handle<X509>& other) {
-      return X509_check_issued(other.get(), certificate) == X509_V_OK;
-    });
-  }
-
-  // Every authority needs a list: OpenSSL refuses all clients of one that has none, which is better learnt now.
-  void load_revocation_lists(X509_STORE* store) {
-    if (options_.crl_file().empty()) return;
-    const auto file = read(options_.crl_file);
-    trust_.add(file->contents());
-    std::vector<const X509*> covered;
-    for (const Handle<X509_CRL>& list : file->revocation_lists()) {
-      covered.push_back(require_good_list(*file, list.get()));
-      if (X509_STORE_add_crl(store, list.get()) != 1) file->fail("cannot be used: " + openssl_reason());
-    }
-    for (const Handle<X509>& authority : authorities_) {
-      const bool has_list = std::ranges::any_of(covered, [&](const X509* other) {
-        return X509_NAME_cmp(X509_get_subject_name(other), X509_get_subject_name(authority.get())) == 0;
-      });
-      if (!has_list && now_ < unix_time(X509_get0_notAfter(authority.get())))
-        file->fail("has no list of " + name_shown(authority.get()) + ", so none of its clients could come in: add one");
-    }
-    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
-  }
-
-  // The authority that signed it.
-  const X509* require_good_list(const PemFile& file, X509_CRL* list) {
-    const auto signer = std::ranges::find_if(authorities_, [&](const Handle<X509>& authority) {
-      return X509_NAME_cmp(X509_get_subject_name(authority.get()), X509_CRL_get_issuer(list)) == 0 &&
-             X509_CRL_verify(list, X509_get0_pubkey(authority.get())) == 1;
-    });
-    ERR_clear_error();
-    char issuer[kShownBytesMax];
-    X509_NAME_oneline(X509_CRL_get_issuer(list), issuer, sizeof issuer);
-    const std::string whose = "the list of " + clean(issuer);
-    if (signer == authorities_.end()) file.fail(whose + " is signed by none of the authorities in ca_file");
-    if (X509_CRL_get_ext_by_NID(list, NID_delta_crl, -1) >= 0) file.fail(whose + " is a delta: give the complete list");
-    if (now_ < unix_time(X509_CRL_get0_lastUpdate(list))) file.fail(whose + " is not valid yet: check the clock");
-    const ASN1_TIME* next = X509_CRL_get0_nextUpdate(list);
-    if (next != nullptr) {
-      if (now_ >= unix_time(next)) file.fail(whose + " is out of date: fetch the present one");
-      lists_end_ = std::min(lists_end_, unix_time(next));
-    }
-    return signer->get();
+    lists_end_ = use_authorities(context(), *authorities, lists.get(), now_);
   }
 
   void admit() {
@@ -244,7 +187,7 @@ class ContextLoader {
       trust_.add(pattern);
     }
     made_->trust_fingerprint_ = trust_.value();
-    made_->lists_end_ = lists_end_ == kForever ? 0 : lists_end_;
+    made_->lists_end_ = lists_end_ == Validity::kForever ? 0 : lists_end_;
     Admission::put_in_charge(
         context(), std::make_unique<Admission>(Admission::Rules{.certificate_required = !options_.ca_file().empty(),
                                                                 .allow = allow_list(),
@@ -278,8 +221,7 @@ class ContextLoader {
   Fingerprint fingerprint_, trust_;
   Handle<X509> leaf_;
   std::vector<Handle<X509>> chain_;
-  std::vector<Handle<X509>> authorities_;
-  std::int64_t lists_end_ = kForever;
+  std::int64_t lists_end_ = Validity::kForever;
 };
 
 std::shared_ptr<const Context> Context::load(const TlsOptions& options, const Clock& clock, const Context* previous) {

@@ -21,8 +21,8 @@ class Context {
   // Throws std::runtime_error with one line that names the setting, the file and what is wrong with it: unreadable, no
   // PEM in it, key and certificate do not belong together, expired, not yet valid, a key without a certificate, a CRL
   // that no authority has signed, a malformed pattern ...
-  // `clock` says what has expired, now and later; it outlives all sessions. Session tickets of `previous` stay good when
-  // both let in the same clients.
+  // `clock` says what has expired, now and later; it outlives all sessions. Session tickets of `previous` stay good
+  // when both let in the same clients.
   [[nodiscard]] static std::shared_ptr<const Context> load(const TlsOptions& options,
                                                            const Clock& clock = system_clock(),
                                                            const Context* previous = nullptr);
@@ -31,7 +31,8 @@ class Context {
   // The server's side of a new connection. Null: no memory.
   [[nodiscard]] std::unique_ptr<Session> accept() const;
   [[nodiscard]] bool requires_client_certificate() const noexcept;
-  // Of the contents of all files and of the settings; of those that decide which clients are let in (CA, CRL, patterns).
+  // Of the contents of all files and of the settings; of those alone that decide which clients are let in (authorities,
+  // revocation lists, patterns).
   [[nodiscard]] std::uint64_t fingerprint() const noexcept { return fingerprint_; }
   [[nodiscard]] std::uint64_t trust_fingerprint() const noexcept { return trust_fingerprint_; }
   // Unix times: when the server's certificate expires, and when the first revocation list is out of date (0: none).
@@ -53,9 +54,9 @@ class Context {
 };
 
 struct ClientOptions {
-  std::string ca_file;           // empty: the server's certificate is not checked
-  std::string certificate_file;  // a chain, leaf first; empty: none is offered
-  std::string key_file;
+  std::string ca_file = {};           // empty: the server's certificate is not checked
+  std::string certificate_file = {};  // a chain, leaf first; empty: none is offered
+  std::string key_file = {};
   std::string min_version = "1.2";
   std::string max_version = "1.3";
 };

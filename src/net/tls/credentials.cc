@@ -21,6 +21,7 @@ void add_directories(const std::filesystem::path& path, std::vector<std::string>
   for (int links = 0; !todo.empty() && links < kLinksMax;) {
     const fs::path name = todo.front();
     todo.pop_front();
+    if (name.empty() || name == ".") continue;
     const fs::file_status status = fs::symlink_status(at / name, ignored);
     if (fs::is_symlink(status)) {
       ++links;

@@ -1,8 +1,9 @@
 // The certificates in force, and their replacement while the server runs.
 //
 // Owner:   the server's main, one per port that speaks TLS. Threads: any (a mutex; nobody asks per request).
-// Reload:  the files are read and checked as at start; only if all is well does the new Context replace the old. A change
-//          of CA or CRL also makes all session tickets void: a resumed session is not verified again.
+// Reload:  the files are read and checked as at start; only if all is well does the new Context replace the old. A
+//          change of CA, CRL or allow-list also makes all session tickets void: a resumed session is not verified
+//          again.
 // Failure: the constructor throws one line; reload() returns it, and everything stays as it was.
 #pragma once
 
@@ -41,8 +42,8 @@ class ReloadMetrics : public metrics::Group {
 
 enum class Reloaded : std::uint8_t {
   kUnchanged,
-  kSwapped,       // new certificate, key, allow-list or settings
-  kTrustChanged,  // the allow-list, CA or CRL, too: live sessions must be looked at again
+  kSwapped,       // new certificate, key or settings
+  kTrustChanged,  // CA, CRL or allow-list: live sessions must be looked at again, see Session::still_admitted()
 };
 
 class Credentials {

@@ -62,10 +62,11 @@ Cause cause_of_reason(int reason) {
     case SSL_R_INAPPROPRIATE_FALLBACK: return Cause::kNoCommonWays;
     case SSL_R_CERTIFICATE_VERIFY_FAILED:
     case SSL_R_BAD_SIGNATURE: return Cause::kBadCertificate;
-    case ERR_R_MALLOC_FAILURE:
-    case ERR_R_INTERNAL_ERROR: return Cause::kResources;
-    default: return reason > SSL_AD_REASON_OFFSET ? Cause::kPeerAlert : Cause::kProtocol;
+    case ERR_R_MALLOC_FAILURE: return Cause::kResources;
+    default: break;  // "internal error" among them: OpenSSL says it of some records that are too short
   }
+  const bool alert = reason > SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + 255;
+  return alert ? Cause::kPeerAlert : Cause::kProtocol;
 }
 
 std::string sentence(Cause cause, const std::string& peer, const std::string& reason) {

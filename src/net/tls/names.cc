@@ -119,9 +119,12 @@ std::string name_shown(const X509* certificate) {
   for (const NameKind kind : kNameKinds)
     for (const Name& name : names)
       if (name.kind == kind) return shown(name);
-  char subject[2 * kShownBytesMax];
-  X509_NAME_oneline(X509_get_subject_name(certificate), subject, sizeof subject);
-  return "SUBJECT:" + clean(subject);
+  return name_shown(X509_get_subject_name(certificate));
+}
+
+std::string name_shown(const X509_NAME* subject) {
+  char text[2 * kShownBytesMax];
+  return "SUBJECT:" + clean(X509_NAME_oneline(subject, text, sizeof text) == nullptr ? "" : text);
 }
 
 }  // namespace pelikan::net::tls

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+struct X509_name_st;
 struct x509_st;
 
 namespace pelikan::net::tls {
@@ -34,6 +35,8 @@ inline constexpr std::size_t kShownBytesMax = 200;
 [[nodiscard]] std::string shown(const Name& name);
 // What to call its owner: its first URI, DNS, e-mail, IP, CN; else "SUBJECT:" and the whole subject. Never empty.
 [[nodiscard]] std::string name_shown(const x509_st* certificate);
+// "SUBJECT:" and all of it.
+[[nodiscard]] std::string name_shown(const X509_name_st* subject);
 // Control characters as '?', and cut at kShownBytesMax.
 [[nodiscard]] std::string clean(std::string_view text);
 

@@ -32,6 +32,7 @@ Session::Session(Handle<SSL> ssl, std::unique_ptr<Wire> wire) : wire_(std::move(
 Session::~Session() = default;
 
 Session::Progress Session::handshake(std::string_view& bytes, Buffer& wire) {
+  CHECK(failure_.cause == Cause::kNone && !wire_->established);
   if (!begins_like_tls(bytes)) {
     fail(Cause::kPlainText, peer_called(ssl_.get()) + " speaks no TLS: its first bytes are no TLS record");
     return Progress::kFailed;
@@ -97,7 +98,8 @@ bool Session::waits(int result) {
 
 Session::Progress Session::receive(std::string_view& bytes, std::span<char> scratch, std::string_view& plain,
                                    Buffer& wire) {
-  CHECK(scratch.size() >= kPlainBytesMax);
+  // Before the end of the handshake OpenSSL would go on with that, and nobody would be asked whom it lets in.
+  CHECK(failure_.cause == Cause::kNone && wire_->established && scratch.size() >= kPlainBytesMax);
   plain = {};
   std::size_t count = 0;
   int result = 0;
@@ -106,7 +108,7 @@ Session::Progress Session::receive(std::string_view& bytes, std::span<char> scra
     result = SSL_read_ex(ssl_.get(), scratch.data(), scratch.size(), &count);
   }
   if (result == 1) {
-    wire_->messages = 0;
+    if (wire_->steps > 0) --wire_->steps;
     plain = {scratch.data(), count};
     return Progress::kMore;
   }
@@ -118,6 +120,7 @@ Session::Progress Session::receive(std::string_view& bytes, std::span<char> scra
 }
 
 bool Session::send(std::string_view plain, Buffer& wire) {
+  CHECK(failure_.cause == Cause::kNone && wire_->established);
   if (plain.empty()) return true;
   // Grown once, not with each record.
   static_cast<void>(wire.prepare(plain.size() + (plain.size() / kPlainBytesMax + 1) * kRecordOverheadMax));
@@ -131,7 +134,7 @@ bool Session::send(std::string_view plain, Buffer& wire) {
 }
 
 void Session::finish(Buffer& wire) {
-  if (!wire_->established) return;
+  if (!wire_->established || failure_.cause != Cause::kNone) return;
   std::string_view nothing;
   const WireCall call(*wire_, nothing, wire);
   SSL_shutdown(ssl_.get());

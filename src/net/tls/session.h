@@ -1,11 +1,11 @@
 // The TLS of one connection, without its socket: ciphertext in, plain text out, and back.
 //
-//            handshake(bytes)              receive(bytes)                 send(plain)
-//   bytes ──▶ [ SSL ] ──▶ wire    bytes ──▶ [ SSL ] ──▶ f(plain)    plain ──▶ [ SSL ] ──▶ wire
+//            handshake(bytes)              receive(bytes)              send(plain)
+//   bytes ──▶ [ SSL ] ──▶ wire    bytes ──▶ [ SSL ] ──▶ plain    plain ──▶ [ SSL ] ──▶ wire
 //
-// Bytes are taken by a BIO straight from where the event loop received them, records are written straight into `wire`, a
-// buffer that the caller sends. Nothing is copied besides; what is left of a record that has not come whole waits inside
-// OpenSSL.
+// Bytes are taken by a BIO straight from where the event loop received them, records are written straight into `wire`,
+// a buffer that the caller sends. Nothing is copied besides; what is left of a record that has not come whole waits
+// inside OpenSSL.
 // Owner:   the listener until the handshake is done, then a worker's session. Threads: one at a time; it may move.
 // Limits:  holds at most one record (16 KiB and its overhead) of input; release_buffers() gives that memory back while
 //          no part of a record waits.

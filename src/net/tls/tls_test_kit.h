@@ -1,8 +1,6 @@
 // A client's Session and a server's, wired to each other in memory; for tests.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <array>
 #include <cstddef>
 #include <memory>
@@ -23,14 +21,18 @@ class TestClock final : public Clock {
   [[nodiscard]] Time now() const noexcept override {
     Time time = machine_.now();
     time.unix_sec += ahead_sec_;
-    time.mono_ns += static_cast<std::uint64_t>(ahead_sec_) * kNanosPerSecond;
+    time.mono_ns += mono_ahead_sec_ * kNanosPerSecond;
     return time;
   }
-  void advance(std::int64_t seconds) noexcept { ahead_sec_ += seconds; }
+  void advance(std::int64_t seconds) noexcept {
+    ahead_sec_ += seconds;
+    if (seconds > 0) mono_ahead_sec_ += static_cast<std::uint64_t>(seconds);
+  }
 
  private:
   SystemClock machine_;
   std::int64_t ahead_sec_ = 0;
+  std::uint64_t mono_ahead_sec_ = 0;  // never steps back
 };
 
 // One end: its Session, what it wants to send, and what it has received.

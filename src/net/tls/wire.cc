@@ -60,7 +60,7 @@ void on_event(const SSL* ssl, int where, int value) {
   constexpr int kWarningNoRenegotiation = SSL3_AL_WARNING << 8 | SSL_AD_NO_RENEGOTIATION;
   if ((where & SSL_CB_WRITE_ALERT) == SSL_CB_WRITE_ALERT && value == kWarningNoRenegotiation)
     wire->renegotiation = true;
-  if ((where & SSL_CB_LOOP) != 0 && wire->established) ++wire->messages;
+  if ((where & SSL_CB_LOOP) != 0 && wire->established) ++wire->steps;
 }
 
 }  // namespace

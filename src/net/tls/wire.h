@@ -1,8 +1,9 @@
 // The BIO between OpenSSL and a Session: OpenSSL reads from the bytes that a call was given and writes into its buffer.
 //
-// It is also where a Session stops OpenSSL. Some messages OpenSSL handles by itself, one after the other for as long as
-// there are bytes: requests to renegotiate (TLS 1.2) and KeyUpdates (TLS 1.3; each costs some microseconds and only 27
-// bytes). When one of the first or more than kMessagesMax of the others in a row were seen, it gets no more bytes.
+// It is also where a Session stops OpenSSL. Some messages OpenSSL handles by itself, one after the other for as long
+// as there are bytes: requests to renegotiate (TLS 1.2) and KeyUpdates (TLS 1.3; each costs microseconds, and 27
+// bytes). It gets no more bytes after one of the first, or when the others have taken kStepsMax of its steps. A
+// KeyUpdate takes three to five; every record of data gives one back.
 // Owner:   the Session. Threads: those of the Session.
 #pragma once
 
@@ -18,16 +19,16 @@ struct ssl_st;
 namespace pelikan::net::tls {
 
 struct Wire {
-  static constexpr std::uint32_t kMessagesMax = 32;
+  static constexpr std::uint32_t kStepsMax = 128;
 
   std::string_view in;
   Buffer* out = nullptr;
-  std::uint32_t messages = 0;  // handshake messages since application data was read; not those of the handshake itself
+  std::uint32_t steps = 0;
   bool established = false;
   bool renegotiation = false;
   bool no_memory = false;
 
-  [[nodiscard]] bool stopped() const noexcept { return renegotiation || messages > kMessagesMax; }
+  [[nodiscard]] bool stopped() const noexcept { return renegotiation || steps > kStepsMax; }
 };
 
 // Lends the bytes and the buffer to the BIO, for one call of OpenSSL. Clears OpenSSL's errors first.
@@ -47,7 +48,7 @@ class WireCall {
 [[nodiscard]] bio_st* new_wire_bio(Wire& wire);
 // Null: the SSL has another BIO (Asio's).
 [[nodiscard]] Wire* wire_of(const ssl_st* ssl) noexcept;
-// Lets the Wires of all SSLs of `context` count messages and notice renegotiation.
+// Lets the Wires of all SSLs of `context` count steps and notice renegotiation.
 void watch_messages(ssl_ctx_st* context);
 
 }  // namespace pelikan::net::tls

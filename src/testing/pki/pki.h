@@ -1,8 +1,8 @@
-// Certificates for tests: authorities, what they issue, and lists of what they have revoked, as PEM files in a folder that
-// goes away with the Pki.
+// Certificates for tests: authorities, what they issue, and lists of what they have revoked, as PEM files in a folder
+// that goes away with the Pki.
 //
 //   Pki pki;
-//   const Identity ca = pki.authority("ca");
+//   const Identity ca = pki.authority({.name = "ca"});
 //   const Identity web = pki.issue(ca, {.name = "web", .san = {"DNS:web.example", "URI:spiffe://prod/web"}});
 //   options.certificate.set(web.certificate); options.private_key.set(web.key); options.ca_file.set(ca.certificate);
 //
@@ -55,7 +55,7 @@ class Pki {
 
   [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
 
-  Identity authority(const std::string& name) { return make({.name = name}, nullptr, true); }
+  Identity authority(const char* name) { return make({.name = name}, nullptr, true); }
   Identity authority(const Wanted& wanted) { return make(wanted, nullptr, true); }
   Identity intermediate(const Identity& issuer, const Wanted& wanted) { return make(wanted, &issuer, true); }
   Identity issue(const Identity& issuer, const Wanted& wanted) { return make(wanted, &issuer, false); }

@@ -10,8 +10,8 @@ namespace {
 
 TEST(Pki, IssuesWhatItsAuthoritySigned) {
   Pki pki;
-  const Identity ca = pki.authority("ca");
-  const Identity other = pki.authority("other");
+  const Identity ca = pki.authority({.name = "ca"});
+  const Identity other = pki.authority({.name = "other"});
   for (const bool rsa : {false, true}) {
     const Identity leaf = pki.issue(ca, {.name = "leaf", .san = {"DNS:a.example", "IP:::1"}, .rsa = rsa});
     EXPECT_EQ(X509_verify(leaf.x509.get(), ca.pkey.get()), 1);
@@ -27,7 +27,7 @@ TEST(Pki, LeavesNothingBehind) {
   {
     Pki pki;
     folder = pki.folder();
-    pki.authority("ca");
+    pki.authority({.name = "ca"});
     EXPECT_TRUE(std::filesystem::exists(folder));
   }
   EXPECT_FALSE(std::filesystem::exists(folder));
