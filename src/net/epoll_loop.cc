@@ -248,19 +248,21 @@ void EpollLoop::resume_accept() {
   }
 }
 
+// At least one, even when accepting was paused since the event: no other loop that listens there was told of it.
 void EpollLoop::accept_batch(Port& port) {
-  for (int i = 0; i < kAcceptsPerTurn && accepting_; ++i) {
+  int count = 0;
+  do {
     Fd fd(::accept4(port.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd) {
       port.acceptor.on_accept(std::move(fd));
     } else if (errno == EAGAIN) {
       return;
-    } else if (!lost_one_connection(errno)) {
-      const int error = errno;
+    } else if (const int error = errno; !lost_one_connection(error) && accepting_) {
       stop_accepting();
       port.acceptor.on_accept_error(error);
+      return;
     }
-  }
+  } while (accepting_ && ++count < kAcceptsPerTurn);
 }
 
 }  // namespace pelikan::net

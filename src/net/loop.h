@@ -97,7 +97,7 @@ class Stream {
 class Acceptor {
  public:
   virtual ~Acceptor() = default;
-  // After pause_accept() connections that the kernel had already accepted may still come.
+  // After pause_accept() connections that were on their way to this loop may still come.
   virtual void on_accept(Fd fd) = 0;
   // accept failed with EMFILE, ENFILE, ENOBUFS, ENOMEM ...: the loop has stopped accepting until resume_accept().
   virtual void on_accept_error(int error) = 0;

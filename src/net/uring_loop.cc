@@ -17,6 +17,7 @@ namespace {
 enum class Operation : std::uint64_t { kReceive, kReceiveCancel, kSend, kSendCancel, kAccept, kAcceptCancel, kWakeup };
 constexpr std::uint64_t kOperationMask = 7;
 constexpr std::size_t kBatch = 128;
+constexpr int kAcceptFlags = SOCK_NONBLOCK | SOCK_CLOEXEC;
 
 static_assert(alignof(Stream) > kOperationMask);
 
@@ -180,7 +181,7 @@ bool UringLoop::arrange_ports() {
       sqe->user_data = tag(port.get(), Operation::kAcceptCancel);
       port->cancel = true;
     } else {
-      io_uring_prep_multishot_accept(sqe, port->fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      io_uring_prep_accept(sqe, port->fd, nullptr, nullptr, kAcceptFlags);
       sqe->user_data = tag(port.get(), Operation::kAccept);
       port->armed = true;
     }
@@ -275,7 +276,7 @@ void UringLoop::handle(const io_uring_cqe& completion) {
   switch (operation_of(completion)) {
     case Operation::kReceive: return handle_receive(owner_of<Stream>(completion), completion);
     case Operation::kSend: return handle_send(owner_of<Stream>(completion), completion.res);
-    case Operation::kAccept: return handle_accept(owner_of<Port>(completion), completion);
+    case Operation::kAccept: return handle_accept(owner_of<Port>(completion), completion.res);
     case Operation::kWakeup: wakeup_armed_ = false; return;
     case Operation::kReceiveCancel: {
       auto& stream = owner_of<Stream>(completion);
@@ -370,16 +371,16 @@ void UringLoop::lose(Stream& stream, int error) {
   stream.on_end(error);
 }
 
-void UringLoop::handle_accept(Port& port, const io_uring_cqe& completion) {
-  if ((completion.flags & IORING_CQE_F_MORE) == 0) {
-    port.armed = false;
-    ports_changed_ = true;
-  }
-  if (completion.res >= 0) {
-    port.acceptor.on_accept(Fd(completion.res));
-  } else if (completion.res != -ECANCELED && !lost_one_connection(-completion.res) && accepting_) {
+void UringLoop::handle_accept(Port& port, int result) {
+  port.armed = false;
+  ports_changed_ = true;
+  // What is cancelled may have been woken already, in place of another loop that listens there.
+  if (result == -ECANCELED && !accepting_) result = ::accept4(port.fd, nullptr, nullptr, kAcceptFlags);
+  if (result >= 0) {
+    port.acceptor.on_accept(Fd(result));
+  } else if (accepting_ && result != -ECANCELED && !lost_one_connection(-result)) {
     pause_accept();
-    port.acceptor.on_accept_error(-completion.res);
+    port.acceptor.on_accept_error(-result);
   }
 }
 

@@ -1,4 +1,4 @@
-// The io_uring engine: multishot accept and receive, provided buffers, one system call per turn.
+// The io_uring engine: multishot receive, provided buffers, one system call per turn.
 //
 // Owner, threads: as Loop; the ring is bound to the thread of the first wait().
 // A callback only changes what a stream wants; wait() compares that with what is under way in the kernel and submits
@@ -13,6 +13,8 @@
 // A send with SentNotice::kLater never waits in the kernel (MSG_DONTWAIT) and posts a completion only when something is
 // left to do (CQE_SKIP_SUCCESS, MSG_WAITALL); it has succeeded when all completions of its submission are seen and it
 // has none.
+// Accepting is one-shot: a loop that is busy has no accept under way, so connections wake the loops that have time. A
+// multishot accept would be woken first, and alone, however busy its loop is.
 // Fairness: streams that got no buffer (ENOBUFS) without having received anything are armed again before all others.
 // Limits:  the rings' sizes; a turn handles at most as many completions as the completion ring holds.
 // Failure: a kernel that takes no submissions for want of memory is asked again in the next turn.
@@ -79,7 +81,7 @@ class UringLoop final : public Loop {
   void handle_receive(Stream& stream, const io_uring_cqe& completion);
   void handle_receive_stop(Stream& stream, int result);
   void handle_send(Stream& stream, int result);
-  void handle_accept(Port& port, const io_uring_cqe& completion);
+  void handle_accept(Port& port, int result);
   void finish_send(Stream& stream);
   static bool unnoticed(const Stream& stream) { return stream.state_.send_armed && stream.state_.send_at_once; }
   void finish_unnoticed_sends();
