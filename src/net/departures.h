@@ -14,7 +14,8 @@ namespace pelikan::net {
 class Departures {
  public:
   // REQUIRES: the kernel knows nothing of the stream. Until it leaves, send() and close() may change its mind: after a
-  // send() it stays, and the engine adds it again; after close() it leaves when close() has added it.
+  // send() it stays, and the engine adds it again; after close() it leaves when close() has added it. A stream whose
+  // connection is lost stays until close().
   void add(Stream& stream);
   [[nodiscard]] bool empty() const noexcept { return streams_.empty(); }
   [[nodiscard]] std::size_t size() const noexcept { return streams_.size(); }

@@ -106,7 +106,7 @@ void EpollLoop::detach(Stream& stream) {
 
 void EpollLoop::leave_when_idle(Stream& stream) {
   const auto& state = stream.state_;
-  if (!state.detaching || state.closing || state.queued || state.output || state.lost) return;
+  if (!state.detaching || state.closing || state.output) return;
   unregister(stream);
   departures_.add(stream);
 }

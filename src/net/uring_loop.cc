@@ -203,7 +203,7 @@ bool UringLoop::arrange(Stream& stream) {
   if (wanted && !state.receive_armed && !arm_receive(stream)) return false;
   if (!wanted && state.receive_armed && !cancel_receive(stream)) return false;
   if (state.output && !state.send_armed && !state.lost && !arm_send(stream)) return false;
-  if (state.detaching && state.pending == 0 && !state.lost) departures_.add(stream);
+  if (state.detaching && state.pending == 0) departures_.add(stream);
   return true;
 }
 
