@@ -1,6 +1,7 @@
 // Many streams, small limits and random order: what single rules do not show.
 // RandomLife runs any mixture of calls and peer actions against a model that knows, for each connection, what was
-// written on both sides; data must be a prefix of it at all times, and all of it when nobody broke off.
+// written on both sides; data must be a prefix of it at all times, and all of it when nobody broke off. The streams
+// move between two loops, or wait for a while between them.
 // PELIKAN_TEST_SEED and PELIKAN_TEST_ITERATIONS repeat and lengthen a run.
 #include <algorithm>
 #include <array>
@@ -94,44 +95,31 @@ struct Life {
   std::size_t peer_wrote = 0;
   std::size_t peer_got = 0;
   std::size_t stream_sent = 0;  // bytes handed to send()
-  bool paused = false;
-  bool broken = false;  // reset by the peer: anything may be missing at the end
+  bool broken = false;          // reset by the peer: anything may be missing at the end
   bool finished = false;
 };
 
 class World {
  public:
-  World(Loop& loop, Transport transport, std::uint32_t seed) : loop_(loop), transport_(transport), random_(seed) {
+  using Loops = std::array<std::unique_ptr<Loop>, 2>;
+
+  World(const Loops& loops, Transport transport, std::uint32_t seed)
+      : loops_(loops), transport_(transport), random_(seed) {
     for (auto& life : lives_) start(life);
   }
 
   void act() {
     Life& life = lives_[random_() % lives_.size()];
-    Recorder& stream = *life.stream;
-    switch (random_() % 12) {
-      case 0:
-      case 1:
-      case 2: return peer_writes(life);
-      case 3:
-      case 4: return peer_reads(life);
-      case 5:
-      case 6: return sends(life);
-      case 7:
-        loop_.pause(stream);
-        life.paused = true;
-        return;
-      case 8:
-      case 9:
-        loop_.resume(stream);
-        life.paused = false;
-        return;
-      case 10:
-        if (random_() % 8 == 0) breaks_off(life);
-        return;
-      default:
-        if (random_() % 8 == 0) replace(life);
-        return;
-    }
+    const auto choice = random_() % 15;
+    if (choice < 3) return peer_writes(life);
+    if (choice < 5) return peer_reads(life);
+    if (choice == 5 && random_() % 8 == 0) return breaks_off(life);
+    if (choice == 6 && random_() % 8 == 0) return replace(life);
+    if (between_loops(life)) return life.stream->attach_to(any_loop());
+    if (choice < 9) return sends(life);
+    if (choice == 9) return life.stream->loop->pause(*life.stream);
+    if (choice < 12) return life.stream->loop->resume(*life.stream);
+    if (choice == 12) life.stream->detach();
   }
 
   void check(const Life& life) const {
@@ -144,8 +132,11 @@ class World {
   // Everybody reads what is there: nothing may be missing where nobody broke off.
   void settle() {
     for (auto& life : lives_) {
-      life.stream->when_data = nullptr;
-      loop_.resume(*life.stream);
+      Recorder& stream = *life.stream;
+      stream.when_data = nullptr;
+      stream.when_detached = [this, &stream] { stream.attach_to(any_loop()); };
+      if (between_loops(life)) stream.when_detached();
+      stream.loop->resume(stream);
       if (!life.broken && !std::exchange(life.finished, true)) ::shutdown(life.peer.get(), SHUT_WR);
     }
     const auto complete = [](const Life& life) {
@@ -153,18 +144,20 @@ class World {
       return life.stream->received == life.peer_wrote && life.peer_got == life.stream_sent &&
              !life.stream->ends.empty();
     };
-    run_until(
-        loop_, [&] { return std::ranges::all_of(lives_, complete); },
-        [&] {
-          for (auto& life : lives_) peer_reads(life);
-        });
+    const auto others = [&] {
+      turn(*loops_[1]);
+      for (auto& life : lives_) peer_reads(life);
+    };
+    run_until(*loops_[0], [&] { return std::ranges::all_of(lives_, complete); }, others);
     for (auto& life : lives_) {
       check(life);
       close_and_forget(*life.stream);
     }
-    run_until(loop_, [&] { return std::ranges::all_of(old_, [](const auto& s) { return s->closed == 1; }); });
+    const auto all_closed = [&] { return std::ranges::all_of(old_, [](const auto& s) { return s->closed == 1; }); };
+    run_until(*loops_[0], all_closed, [&] { turn(*loops_[1]); });
   }
 
+  std::size_t moves() const { return moves_; }
   void forget_closed() {
     std::erase_if(old_, [](const auto& stream) { return stream->closed > 0; });
   }
@@ -174,15 +167,23 @@ class World {
     auto [ours, theirs] = connect_ends(transport_);
     if (random_() % 2 == 0) shrink_send_buffer(ours.get());
     life = Life{};
-    life.stream = std::make_unique<Recorder>(loop_);
+    life.stream = std::make_unique<Recorder>(any_loop());
     life.peer = std::move(theirs);
+    Recorder& stream = *life.stream;
     if (random_() % 4 == 0) {
-      life.stream->when_data = [this, &life](std::string_view) {
-        if (random_() % 4 == 0) loop_.pause(*life.stream);
+      stream.when_data = [this, &stream](std::string_view) {
+        if (random_() % 4 == 0) stream.loop->pause(stream);
+        if (random_() % 8 == 0) stream.detach();
       };
     }
-    loop_.attach(*life.stream, std::move(ours));
+    stream.when_detached = [this, &stream] {
+      ++moves_;
+      if (random_() % 2 == 0) stream.attach_to(any_loop());
+    };
+    stream.loop->attach(stream, std::move(ours));
   }
+  static bool between_loops(const Life& life) { return static_cast<bool>(life.stream->descriptor); }
+  Loop& any_loop() { return *loops_[random_() % loops_.size()]; }
   void peer_writes(Life& life) {
     if (!life.broken && !life.finished)
       life.peer_wrote += peer_write(life.peer, pattern(life.peer_wrote, random_() % 3000));
@@ -212,12 +213,15 @@ class World {
   void replace(Life& life) {
     check(life);
     life.stream->when_data = nullptr;
-    life.stream->close();
-    old_.push_back(std::move(life.stream));
+    if (!between_loops(life)) {
+      life.stream->close();
+      old_.push_back(std::move(life.stream));
+    }
     start(life);
   }
 
-  Loop& loop_;
+  const Loops& loops_;
+  std::size_t moves_ = 0;
   Transport transport_;
   std::mt19937 random_;
   std::array<Life, 12> lives_;
@@ -232,14 +236,15 @@ TEST_P(LoopRandomTest, RandomLife) {
   options.receive_bytes = 700;
   options.receive_buffers = 4;
   options.ring_entries = 8;
-  const auto loop = make(options);
-  World world(*loop, GetParam().transport, static_cast<std::uint32_t>(random()));
+  const World::Loops loops = {make(options), make(options)};
+  World world(loops, GetParam().transport, static_cast<std::uint32_t>(random()));
   const std::size_t steps = iterations(10'000);
   for (std::size_t step = 0; step < steps; ++step) {
     world.act();
-    if (random() % 3 == 0) turn(*loop);
+    if (random() % 3 == 0) turn(*loops[random() % 2]);
     if (random() % 50 == 0) world.forget_closed();
   }
+  EXPECT_GT(world.moves(), steps / 100);
   world.settle();
 }
 
@@ -330,6 +335,103 @@ TEST_P(LoopRandomTest, OneBusySocketDoesNotEatAllBuffers) {
     EXPECT_LE(turns, 60) << "starved";
   }
   EXPECT_GT(streams[0]->received, 0u);
+  for (auto& stream : streams) close_and_forget(*stream);
+}
+
+// The peer never stops writing; buffers are few, so io_uring has data, lack of buffers and the cancellation under way
+// at once.
+TEST_P(LoopRandomTest, DetachingLosesNothingOfAFlood) {
+  const std::uint32_t seed = test_seed();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  const LoopOptions options{.receive_bytes = 100, .receive_buffers = 4, .ring_entries = 8};
+  const std::unique_ptr<Loop> loops[] = {make(options), make(options)};
+  auto [ours, theirs] = ends();
+  Recorder stream(*loops[0]);
+  stream.keep = false;
+  std::size_t expected = 0;
+  bool in_order = true;
+  stream.when_data = [&](std::string_view bytes) {
+    in_order = in_order && bytes == pattern(expected, bytes.size());
+    expected += bytes.size();
+    if (random() % 16 == 0) stream.detach();
+  };
+  stream.when_detached = [&] { stream.attach_to(*loops[random() % 2]); };
+  loops[0]->attach(stream, std::move(ours));
+  std::size_t written = 0;
+  const std::size_t total = iterations(300'000);
+  run_until(
+      *loops[0], [&] { return stream.received == total; },
+      [&] {
+        const std::size_t size = std::min<std::size_t>(1 + random() % 3000, total - written);
+        if (written < total) written += peer_write(theirs, pattern(written, size));
+        turn(*loops[1]);
+      });
+  EXPECT_TRUE(in_order);
+  EXPECT_GT(stream.detached, 50);
+  stream.when_detached = nullptr;
+  close_and_forget(stream);
+}
+
+// More streams than the rings have entries, all with data, some sending, all leave in one turn.
+TEST_P(LoopRandomTest, MoreStreamsLeaveThanTheRingsHold) {
+  const LoopOptions options{.receive_bytes = 256, .receive_buffers = 8, .ring_entries = 8};
+  const auto first = make(options);
+  const auto second = make(options);
+  constexpr std::size_t kStreams = 200;
+  std::vector<std::unique_ptr<Recorder>> streams;
+  std::vector<Fd> peers;
+  for (std::size_t i = 0; i < kStreams; ++i) {
+    auto [ours, theirs] = ends();
+    streams.push_back(std::make_unique<Recorder>(*first));
+    Recorder& stream = *streams.back();
+    stream.when_detached = [&] { stream.attach_to(*second); };
+    first->attach(stream, std::move(ours));
+    peers.push_back(std::move(theirs));
+  }
+  turn(*first);
+  for (std::size_t i = 0; i < kStreams; ++i) {
+    peer_write(peers[i], pattern(i, 1000));
+    if (i % 3 == 0) streams[i]->send("hello", i % 2 == 0 ? SentNotice::kLater : SentNotice::kSoon);
+    if (i % 5 == 0) first->wait(0);
+    streams[i]->detach();
+  }
+  const auto complete = [](const auto& s) { return s->detached == 1 && s->received == 1000 && !s->sending; };
+  run_until(*second, [&] { return std::ranges::all_of(streams, complete); }, [&] { turn(*first); });
+  for (std::size_t i = 0; i < kStreams; ++i) {
+    EXPECT_TRUE(streams[i]->data == pattern(i, 1000));
+    EXPECT_EQ(peer_read(peers[i]), i % 3 == 0 ? "hello" : "");
+    close_and_forget(*streams[i]);
+  }
+}
+
+// Two buffers, and a stream that floods: the others find none, and leave while they wait for one.
+TEST_P(LoopRandomTest, StarvedStreamsLeave) {
+  const LoopOptions options{.receive_bytes = 128, .receive_buffers = 2};
+  const auto first = make(options);
+  const auto second = make(options);
+  std::vector<std::unique_ptr<Recorder>> streams;
+  std::vector<Fd> peers;
+  for (int i = 0; i < 21; ++i) {
+    auto [ours, theirs] = ends();
+    streams.push_back(std::make_unique<Recorder>(*first));
+    Recorder& stream = *streams.back();
+    stream.keep = false;
+    stream.when_detached = [&] { stream.attach_to(*second); };
+    first->attach(stream, std::move(ours));
+    peers.push_back(std::move(theirs));
+  }
+  const std::string flood(50'000, 'f');
+  for (const auto& peer : peers) peer_write(peer, flood);
+  turn(*first);
+  turn(*first);
+  for (std::size_t i = 1; i < streams.size(); ++i) streams[i]->detach();
+  const auto gone = [](const auto& s) { return s->detached == 1; };
+  run_until(
+      *first, [&] { return std::all_of(streams.begin() + 1, streams.end(), gone); },
+      [&] { peer_write(peers[0], flood); });
+  const auto complete = [](const auto& s) { return s->received == 50'000; };
+  run_until(*second, [&] { return std::all_of(streams.begin() + 1, streams.end(), complete); });
   for (auto& stream : streams) close_and_forget(*stream);
 }
 
