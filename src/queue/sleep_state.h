@@ -21,14 +21,14 @@ namespace pelikan {
 class SleepState {
  public:
   // True: the sleeper sleeps, and it is this caller who must wake it.
-  [[nodiscard]] bool signal() noexcept { return word_.exchange(kSignalled, std::memory_order_acq_rel) == kAsleep; }
+  [[nodiscard]] bool signal() noexcept { return word_.exchange(kSignalled, std::memory_order_release) == kAsleep; }
   // False: a signal has come, do not sleep.
   [[nodiscard]] bool begin_sleep() noexcept {
     std::uint32_t expected = kAwake;
-    return word_.compare_exchange_strong(expected, kAsleep, std::memory_order_acq_rel);
+    return word_.compare_exchange_strong(expected, kAsleep, std::memory_order_relaxed);
   }
   // True: a signal has come since the last end_sleep().
-  bool end_sleep() noexcept { return word_.exchange(kAwake, std::memory_order_acq_rel) == kSignalled; }
+  bool end_sleep() noexcept { return word_.exchange(kAwake, std::memory_order_acquire) == kSignalled; }
 
   // For a futex: sleep while the word is kAsleep.
   static constexpr std::uint32_t kAsleep = 1;
