@@ -510,7 +510,7 @@ void detach_what_does_not_expect_it(Setup setup) {
 }
 
 TEST_P(DetachTest, IsAnErrorOfTheProgramForAStreamThatDoesNotExpectIt) {
-  EXPECT_DEATH(detach_what_does_not_expect_it(GetParam()), "for a stream that does not expect it");
+  EXPECT_DEATH(detach_what_does_not_expect_it(GetParam()), "for streams that expect it only");
 }
 
 }  // namespace

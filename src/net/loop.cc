@@ -10,7 +10,9 @@
 
 namespace pelikan::net {
 
-void Stream::on_detached(Fd /*fd*/) { CHECK(!"detach() was called for a stream that does not expect it"); }
+void Stream::on_detached(Fd /*fd*/) {
+  check_failed("detach() is called for streams that expect it only", __FILE__, __LINE__);
+}
 
 EngineChoice choose_engine(Engine wanted) {
   if (wanted == Engine::kEpoll) return {Engine::kEpoll, "forced by net.engine"};
