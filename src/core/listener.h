@@ -56,8 +56,9 @@ struct ListenerSettings {
 class Listener {
  public:
   static constexpr int kAcceptPauseMs = 50;
-  static constexpr int kLastTurns = 16;       // of accepting what is in the backlog when the server stops
-  static constexpr int kLastTurnsTls = 2000;  // of finishing handshakes whose bytes have come; a millisecond each
+  static constexpr int kLastTurns = 16;  // of accepting what is in the backlog when the server stops, and as long as
+  static constexpr int kLastTurnsBacklog = 4096;  // each turn accepts something
+  static constexpr int kLastTurnsTls = 2000;      // of finishing handshakes whose bytes have come; a millisecond each
   static constexpr std::size_t kStepsPerTurn = 4;
   static constexpr int kSweepMs = 100;  // how exactly deadlines are kept
   static constexpr int kNice = 10;

@@ -60,12 +60,12 @@ class AcceptShareTest : public ::testing::TestWithParam<Engine> {
   ~AcceptShareTest() override { join(); }
 
   void start_threads() {
-    for (Taker* taker : {&one, &two}) threads_.emplace_back([taker] { taker->run(); });
-    one.sync();
-    two.sync();
+    for (Taker* taker : {&one_, &two_}) threads_.emplace_back([taker] { taker->run(); });
+    one_.sync();
+    two_.sync();
   }
   void join() {
-    for (Taker* taker : {&one, &two}) {
+    for (Taker* taker : {&one_, &two_}) {
       taker->stop = true;
       taker->loop->wake();
     }
@@ -73,13 +73,13 @@ class AcceptShareTest : public ::testing::TestWithParam<Engine> {
     threads_.clear();
   }
   void connect() {
-    clients_.push_back(connect_tcp("127.0.0.1", static_cast<std::uint16_t>(std::stoi(listening.name.substr(10)))));
-    ++connected;
+    clients_.push_back(connect_tcp("127.0.0.1", static_cast<std::uint16_t>(std::stoi(listening_.name.substr(10)))));
+    ++connected_;
   }
-  int accepted() const { return one.accepted.load() + two.accepted.load(); }
+  int accepted() const { return one_.accepted.load() + two_.accepted.load(); }
   // All that have connected are accepted, without another connection's help.
   [[nodiscard]] bool all_come() const {
-    return soon([&] { return accepted() == connected; });
+    return soon([&] { return accepted() == connected_; });
   }
   static bool soon(const std::function<bool()>& done) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
@@ -90,10 +90,10 @@ class AcceptShareTest : public ::testing::TestWithParam<Engine> {
     return true;
   }
 
-  const Listening listening = listen_tcp("127.0.0.1", 0, 512);
-  Taker one{GetParam(), listening};
-  Taker two{GetParam(), listening};
-  int connected = 0;
+  const Listening listening_ = listen_tcp("127.0.0.1", 0, 512);
+  Taker one_{GetParam(), listening_};
+  Taker two_{GetParam(), listening_};
+  int connected_ = 0;
 
  private:
   std::vector<Fd> clients_;
@@ -105,8 +105,8 @@ INSTANTIATE_TEST_SUITE_P(All, AcceptShareTest, ::testing::ValuesIn(engines()), e
 // Whoever is first stays in its callback until the other one has had a connection, too.
 TEST_P(AcceptShareTest, ABusyThreadLeavesConnectionsToTheOther) {
   std::atomic<int> alone{0};
-  one.when_accepted = [&] { alone += soon([&] { return two.accepted.load() > 0; }) ? 0 : 1; };
-  two.when_accepted = [&] { alone += soon([&] { return one.accepted.load() > 0; }) ? 0 : 1; };
+  one_.when_accepted = [&] { alone += soon([&] { return two_.accepted.load() > 0; }) ? 0 : 1; };
+  two_.when_accepted = [&] { alone += soon([&] { return one_.accepted.load() > 0; }) ? 0 : 1; };
   start_threads();
   connect();
   ASSERT_TRUE(soon([&] { return accepted() == 1; }));
@@ -114,24 +114,24 @@ TEST_P(AcceptShareTest, ABusyThreadLeavesConnectionsToTheOther) {
   EXPECT_TRUE(all_come());
   join();
   EXPECT_EQ(alone, 0);
-  EXPECT_EQ(accepted(), connected) << "none twice";
+  EXPECT_EQ(accepted(), connected_) << "none twice";
 }
 
 TEST_P(AcceptShareTest, ALoopThatTakesNoTurnsHoldsAtMostOneConnection) {
-  turn(*one.loop);
-  turn(*two.loop);
+  turn(*one_.loop);
+  turn(*two_.loop);
   for (int i = 0; i < 10; ++i) {
     connect();
-    for (int j = 0; j < 3; ++j) turn(*two.loop);
+    for (int j = 0; j < 3; ++j) turn(*two_.loop);
   }
-  EXPECT_GE(two.accepted, 9);
-  for (int j = 0; j < 3; ++j) turn(*one.loop);
-  EXPECT_EQ(accepted(), connected);
+  EXPECT_GE(two_.accepted, 9);
+  for (int j = 0; j < 3; ++j) turn(*one_.loop);
+  EXPECT_EQ(accepted(), connected_);
 }
 
 TEST_P(AcceptShareTest, PausingOneDoesNotDisturbTheOther) {
   start_threads();
-  Taker* const takers[] = {&one, &two};
+  Taker* const takers[] = {&one_, &two_};
   for (int round = 0; round < 50; ++round) {
     Taker& paused = *takers[round % 2];
     paused.pause_wanted = true;
@@ -149,11 +149,11 @@ TEST_P(AcceptShareTest, PausingOneDoesNotDisturbTheOther) {
 TEST_P(AcceptShareTest, WhoIsWokenAndPausesLeavesNoConnectionBehind) {
   start_threads();
   for (int round = 0; round < 50; ++round) {
-    one.pause_wanted = true;  // without a wake-up: done between the next wait() and dispatch()
-    two.pause_wanted = true;
+    one_.pause_wanted = true;  // without a wake-up: done between the next wait() and dispatch()
+    two_.pause_wanted = true;
     connect();
     ASSERT_TRUE(all_come()) << "round " << round;
-    for (Taker* taker : {&one, &two}) {
+    for (Taker* taker : {&one_, &two_}) {
       taker->sync();
       taker->resume_wanted = true;
       taker->sync();
@@ -163,14 +163,14 @@ TEST_P(AcceptShareTest, WhoIsWokenAndPausesLeavesNoConnectionBehind) {
 
 TEST_P(AcceptShareTest, AnAcceptThatIsCancelledLeavesNoConnectionBehind) {
   for (int round = 0; round < 20; ++round) {
-    turn(*one.loop);
-    turn(*two.loop);
+    turn(*one_.loop);
+    turn(*two_.loop);
     connect();
-    one.loop->pause_accept();
-    for (int j = 0; j < 3; ++j) turn(*one.loop);
-    for (int j = 0; j < 3; ++j) turn(*two.loop);
-    ASSERT_EQ(accepted(), connected) << "round " << round;
-    one.loop->resume_accept();
+    one_.loop->pause_accept();
+    for (int j = 0; j < 3; ++j) turn(*one_.loop);
+    for (int j = 0; j < 3; ++j) turn(*two_.loop);
+    ASSERT_EQ(accepted(), connected_) << "round " << round;
+    one_.loop->resume_accept();
   }
 }
 

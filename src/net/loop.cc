@@ -11,8 +11,7 @@
 namespace pelikan::net {
 
 void Stream::on_detached(Fd /*fd*/) {
-  constexpr bool kExpected = false;
-  CHECK(kExpected);  // detach() is for streams that have their own on_detached()
+  check_failed("detach() is called for streams that expect it only", __FILE__, __LINE__);
 }
 
 EngineChoice choose_engine(Engine wanted) {

@@ -1,7 +1,7 @@
 // Many streams, small limits and random order: what single rules do not show.
 // RandomLife runs any mixture of calls and peer actions against a model that knows, for each connection, what was
-// written on both sides; data must be a prefix of it at all times, and all of it when nobody broke off. The streams move
-// between two loops, or wait for a while between them.
+// written on both sides; data must be a prefix of it at all times, and all of it when nobody broke off. The streams
+// move between two loops, or wait for a while between them.
 // PELIKAN_TEST_SEED and PELIKAN_TEST_ITERATIONS repeat and lengthen a run.
 #include <algorithm>
 #include <array>
@@ -335,6 +335,103 @@ TEST_P(LoopRandomTest, OneBusySocketDoesNotEatAllBuffers) {
     EXPECT_LE(turns, 60) << "starved";
   }
   EXPECT_GT(streams[0]->received, 0u);
+  for (auto& stream : streams) close_and_forget(*stream);
+}
+
+// The peer never stops writing; buffers are few, so io_uring has data, lack of buffers and the cancellation under way
+// at once.
+TEST_P(LoopRandomTest, DetachingLosesNothingOfAFlood) {
+  const std::uint32_t seed = test_seed();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  const LoopOptions options{.receive_bytes = 100, .receive_buffers = 4, .ring_entries = 8};
+  const std::unique_ptr<Loop> loops[] = {make(options), make(options)};
+  auto [ours, theirs] = ends();
+  Recorder stream(*loops[0]);
+  stream.keep = false;
+  std::size_t expected = 0;
+  bool in_order = true;
+  stream.when_data = [&](std::string_view bytes) {
+    in_order = in_order && bytes == pattern(expected, bytes.size());
+    expected += bytes.size();
+    if (random() % 16 == 0) stream.detach();
+  };
+  stream.when_detached = [&] { stream.attach_to(*loops[random() % 2]); };
+  loops[0]->attach(stream, std::move(ours));
+  std::size_t written = 0;
+  const std::size_t total = iterations(300'000);
+  run_until(
+      *loops[0], [&] { return stream.received == total; },
+      [&] {
+        const std::size_t size = std::min<std::size_t>(1 + random() % 3000, total - written);
+        if (written < total) written += peer_write(theirs, pattern(written, size));
+        turn(*loops[1]);
+      });
+  EXPECT_TRUE(in_order);
+  EXPECT_GT(stream.detached, 50);
+  stream.when_detached = nullptr;
+  close_and_forget(stream);
+}
+
+// More streams than the rings have entries, all with data, some sending, all leave in one turn.
+TEST_P(LoopRandomTest, MoreStreamsLeaveThanTheRingsHold) {
+  const LoopOptions options{.receive_bytes = 256, .receive_buffers = 8, .ring_entries = 8};
+  const auto first = make(options);
+  const auto second = make(options);
+  constexpr std::size_t kStreams = 200;
+  std::vector<std::unique_ptr<Recorder>> streams;
+  std::vector<Fd> peers;
+  for (std::size_t i = 0; i < kStreams; ++i) {
+    auto [ours, theirs] = ends();
+    streams.push_back(std::make_unique<Recorder>(*first));
+    Recorder& stream = *streams.back();
+    stream.when_detached = [&] { stream.attach_to(*second); };
+    first->attach(stream, std::move(ours));
+    peers.push_back(std::move(theirs));
+  }
+  turn(*first);
+  for (std::size_t i = 0; i < kStreams; ++i) {
+    peer_write(peers[i], pattern(i, 1000));
+    if (i % 3 == 0) streams[i]->send("hello", i % 2 == 0 ? SentNotice::kLater : SentNotice::kSoon);
+    if (i % 5 == 0) first->wait(0);
+    streams[i]->detach();
+  }
+  const auto complete = [](const auto& s) { return s->detached == 1 && s->received == 1000 && !s->sending; };
+  run_until(*second, [&] { return std::ranges::all_of(streams, complete); }, [&] { turn(*first); });
+  for (std::size_t i = 0; i < kStreams; ++i) {
+    EXPECT_TRUE(streams[i]->data == pattern(i, 1000));
+    EXPECT_EQ(peer_read(peers[i]), i % 3 == 0 ? "hello" : "");
+    close_and_forget(*streams[i]);
+  }
+}
+
+// Two buffers, and a stream that floods: the others find none, and leave while they wait for one.
+TEST_P(LoopRandomTest, StarvedStreamsLeave) {
+  const LoopOptions options{.receive_bytes = 128, .receive_buffers = 2};
+  const auto first = make(options);
+  const auto second = make(options);
+  std::vector<std::unique_ptr<Recorder>> streams;
+  std::vector<Fd> peers;
+  for (int i = 0; i < 21; ++i) {
+    auto [ours, theirs] = ends();
+    streams.push_back(std::make_unique<Recorder>(*first));
+    Recorder& stream = *streams.back();
+    stream.keep = false;
+    stream.when_detached = [&] { stream.attach_to(*second); };
+    first->attach(stream, std::move(ours));
+    peers.push_back(std::move(theirs));
+  }
+  const std::string flood(50'000, 'f');
+  for (const auto& peer : peers) peer_write(peer, flood);
+  turn(*first);
+  turn(*first);
+  for (std::size_t i = 1; i < streams.size(); ++i) streams[i]->detach();
+  const auto gone = [](const auto& s) { return s->detached == 1; };
+  run_until(
+      *first, [&] { return std::all_of(streams.begin() + 1, streams.end(), gone); },
+      [&] { peer_write(peers[0], flood); });
+  const auto complete = [](const auto& s) { return s->received == 50'000; };
+  run_until(*second, [&] { return std::all_of(streams.begin() + 1, streams.end(), complete); });
   for (auto& stream : streams) close_and_forget(*stream);
 }
 

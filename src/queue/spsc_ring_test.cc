@@ -160,7 +160,7 @@ class Model {
 TEST(SpscRing, BehavesAsItsModel) {
   const std::uint32_t seed = test_seed();
   SCOPED_TRACE("seed " + std::to_string(seed));
-  for (const std::size_t capacity : {1, 2, 4, 64}) {
+  for (const std::size_t capacity : {1UZ, 2UZ, 4UZ, 64UZ}) {
     for (const std::size_t first_index : {std::size_t{0}, kIndexMax - 70, kIndexMax}) {
       SCOPED_TRACE("capacity " + std::to_string(capacity) + " from index " + std::to_string(first_index));
       Model model(capacity, first_index, seed);
@@ -174,7 +174,7 @@ TEST(SpscRing, BehavesAsItsModel) {
 TEST(SpscRing, KeepsOrderAcrossThreads) {
   const std::uint32_t seed = test_seed();
   SCOPED_TRACE("seed " + std::to_string(seed));
-  for (const std::size_t capacity : {1, 2, 64}) {
+  for (const std::size_t capacity : {1UZ, 2UZ, 64UZ}) {
     const std::uint64_t total = 3000 * capacity + 1000;
     SpscRing<std::unique_ptr<std::uint64_t>> ring(capacity, kIndexMax - 500);
     std::jthread producer([&] {

@@ -2,9 +2,9 @@
 //
 // Owner:   the sleeper. Threads: wait() on one, signal() on any. REQUIRES: it outlives them.
 // Cost:    signal() is a system call only when the other side sleeps and no earlier signal() is unseen.
-// Use:     who has work publishes it (SpscRing::publish()) and then calls signal(), once for the whole batch. The
-//          sleeper takes all there is after every wait(), and waits again only when it found nothing more to do (or with
-//          timeout 0). What was published before a signal() is seen after the wait() that it ends.
+// Use:     who has work publishes it (SpscRing::publish()), then calls signal(), once for the whole batch. The sleeper
+//          looks into all its queues after every wait() and sleeps again only when it found nothing (else: timeout 0).
+//          What was published before a signal() is seen after the wait() that it ends. See docs/queue.md.
 #pragma once
 
 #include "queue/sleep_state.h"
