@@ -41,12 +41,14 @@ std::expected<std::string, std::string> Certificates::reload() {
     log::info("{}: certificates {}", port.name, name_of(*outcome));
     if (*outcome == net::tls::Reloaded::kTrustChanged && port.on_trust_changed) port.on_trust_changed();
   }
+  if (watch_ != nullptr) watch();  // the files may lie in other directories now
   if (!trouble.empty()) return std::unexpected(trouble);
   return report;
 }
 
 int Certificates::watched_fd() {
   if (ports_.empty()) return -1;
+  const std::scoped_lock lock(reload_mutex_);
   if (watch_ == nullptr) {
     watch_ = std::make_unique<FileWatch>();
     watch();
@@ -57,7 +59,6 @@ int Certificates::watched_fd() {
 void Certificates::on_change() {
   watch_->settle();
   static_cast<void>(reload());
-  watch();
 }
 
 void Certificates::watch() {

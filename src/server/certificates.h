@@ -41,8 +41,8 @@ class Certificates {
   void watch();
 
   std::vector<Port> ports_;
-  std::unique_ptr<FileWatch> watch_;
-  std::mutex reload_mutex_;  // one reload at a time, so that the log tells them apart
+  std::mutex reload_mutex_;           // one reload at a time, so that the log tells them apart
+  std::unique_ptr<FileWatch> watch_;  // which directories: GUARDED_BY(reload_mutex_)
 };
 
 }  // namespace pelikan::server

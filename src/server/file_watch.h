@@ -1,6 +1,6 @@
 // Tells when a file may have changed in one of some directories (inotify). Directories, not files: Kubernetes replaces
 // a symbolic link beside them, editors and certbot put a new file under the old name.
-// Owner:   main. Threads: one.
+// Owner:   main. Threads: watch() on any, one at a time; the rest on one.
 // Limits:  what happens while nobody looks is told once.
 // Failure: a directory that cannot be watched is logged and left out; HUP remains.
 #pragma once
