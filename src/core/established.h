@@ -17,6 +17,7 @@ struct Established {
   std::unique_ptr<net::tls::Session> tls;      // null: plain text
   std::unique_ptr<Conversation> conversation;  // null: it has not begun
   Buffer input;                                // received, decrypted, not yet parsed
+  std::uint64_t trust = 0;                     // TLS: Context::trust_fingerprint() under which it was let in
   std::uint64_t discard_bytes = 0;             // the next so many are to be swallowed
   std::uint64_t wanted_bytes = 0;              // `input` makes no whole request before it has so many
   bool peer_ended = false;                     // by close_notify: the socket would not tell again

@@ -9,7 +9,8 @@ namespace pelikan::core {
 
 using Progress = net::tls::Session::Progress;
 
-Handshake::Handshake(Listener& listener, std::unique_ptr<net::tls::Session> tls, int fd, std::uint64_t deadline_ns)
+Handshake::Handshake(Listener& listener, const net::tls::Context& context, std::unique_ptr<net::tls::Session> tls,
+                     int fd, std::uint64_t deadline_ns)
     : listener_(listener),
       tls_(std::move(tls)),
       established_(std::make_unique<Established>()),
@@ -17,6 +18,7 @@ Handshake::Handshake(Listener& listener, std::unique_ptr<net::tls::Session> tls,
       wire_(listener.buffers()),
       deadline_ns_(deadline_ns),
       peer_(net::peer_name(fd)) {
+  established_->trust = context.trust_fingerprint();
   established_->input.join(listener.buffers());
 }
 

@@ -22,6 +22,7 @@
 #include "base/buffer.h"
 #include "core/established.h"
 #include "net/loop.h"
+#include "net/tls/context.h"
 #include "net/tls/session.h"
 
 namespace pelikan::core {
@@ -32,7 +33,8 @@ class Handshake final : public net::Stream {
  public:
   static constexpr std::size_t kInputBytesMax = 64 * 1024;
 
-  Handshake(Listener& listener, std::unique_ptr<net::tls::Session> tls, int fd, std::uint64_t deadline_ns);
+  Handshake(Listener& listener, const net::tls::Context& context, std::unique_ptr<net::tls::Session> tls, int fd,
+            std::uint64_t deadline_ns);
 
   void on_data(std::string_view bytes) override;
   void on_end(int error) override;

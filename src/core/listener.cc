@@ -156,14 +156,15 @@ Worker& Listener::choose() noexcept {
 
 void Listener::begin_handshake(net::Fd fd) {
   const int number = fd.get();
-  auto tls = settings_.credentials->current()->accept();
+  const auto context = settings_.credentials->current();
+  auto tls = context->accept();
   if (tls == nullptr) {
     handshake_failed({net::tls::Cause::kResources, "no memory for it"}, net::peer_name(number));
     limit_.release();
     return;
   }
   const std::uint64_t deadline_ns = now_ns_ + settings_.handshake_timeout_ms * kNanosPerMilli;
-  handshakes_.push_back(std::make_unique<Handshake>(*this, std::move(tls), number, deadline_ns));
+  handshakes_.push_back(std::make_unique<Handshake>(*this, *context, std::move(tls), number, deadline_ns));
   handshakes_.back()->index = handshakes_.size() - 1;
   metrics_.handshake_curr.add(1);
   loop_->attach(*handshakes_.back(), std::move(fd));

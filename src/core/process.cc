@@ -126,6 +126,7 @@ void Process::make_workers(const CoreOptions& options, Service& service, const C
   settings.listeners = options.listener.threads();
   settings.buffer_bytes_max = options.server.buffer_memory().bytes;
   settings.workers = options.worker.threads();
+  settings.credentials = credentials_;
   settings.idle_timeout_sec = static_cast<std::uint32_t>((options.server.idle_timeout().count() + 999) / 1000);
   settings.wait_ms = static_cast<int>(options.worker.timeout());
   for (std::uint64_t i = 0; i < options.worker.threads(); ++i) {
@@ -304,7 +305,7 @@ void Process::post_to_storage(TaskQueue::Task task) {
 
 void Process::recheck_sessions() {
   for (const auto& worker : workers_) {
-    worker->post([&worker = *worker, context = credentials_->current()] { worker.recheck(context); });
+    worker->post([&worker = *worker] { worker.recheck_sessions(); });
   }
 }
 

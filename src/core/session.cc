@@ -26,6 +26,7 @@ Session::Session(Worker& worker, SessionId id, int fd, Established&& established
       wire_(worker.buffers()),
       discard_bytes_(established.discard_bytes),
       wanted_bytes_(established.wanted_bytes),
+      trust_(established.trust),
       id_(id),
       fd_(fd),
       last_active_sec_(worker.now().floor_sec),
@@ -345,7 +346,8 @@ void Session::close() {
 void Session::on_closed() { worker_.bury(*this); }
 
 bool Session::recheck(const net::tls::Context& context) {
-  if (tls_ == nullptr || state_ == State::kClosing) return false;
+  if (tls_ == nullptr || state_ == State::kClosing || trust_ == context.trust_fingerprint()) return false;
+  trust_ = context.trust_fingerprint();
   net::tls::Failure why;
   if (!tls_->still_admitted(context, why)) {
     worker_.no_longer_admitted(why, fd_);
@@ -394,6 +396,7 @@ Established Session::take_state() {
   state.tls = std::move(tls_);
   state.conversation = std::move(conversation_);
   state.input = std::move(input_);
+  state.trust = trust_;
   state.discard_bytes = discard_bytes_;
   state.wanted_bytes = wanted_bytes_;
   state.peer_ended = peer_ended_;

@@ -62,7 +62,7 @@ class Session final : public net::Stream {
   // Once a second: closes what is past its deadline, gives back what an idle session does not need.
   void look_at_clock();
   void close();
-  // Closes it when `context` would not let it in. True if that had to be verified.
+  // Closes it when `context` would not let it in. True if that had to be verified: it came in under another trust.
   bool recheck(const net::tls::Context& context);
 
   // Requests since the last call.
@@ -120,6 +120,7 @@ class Session final : public net::Stream {
   std::uint64_t wanted_bytes_ = 0;          // input_ makes no whole request before it has so many
   std::uint64_t drain_bytes_ = 0;           // while draining: still to come from the kernel
   std::uint64_t activity_ = 0;
+  std::uint64_t trust_;  // TLS: the trust_fingerprint() of what verified it last
   std::size_t sending_bytes_ = 0;
   const SessionId id_;
   const int fd_;

@@ -80,7 +80,7 @@ void Worker::run() {
 
 // One turn of the loop; false when the worker has nothing left to do.
 bool Worker::turn() {
-  const bool busy = !ready_.empty() || sweep_slot_ > 0 || recheck_context_ != nullptr || drain_ == Drain::kCollect;
+  const bool busy = !ready_.empty() || sweep_slot_ > 0 || rechecking_ || drain_ == Drain::kCollect;
   loop_->wait(busy ? 0 : settings_.wait_ms);
   now_ = clock_.now();
   now_sec_ = now_.floor_sec;
@@ -133,6 +133,9 @@ void Worker::open(std::unique_ptr<Established> established) {
   metrics_.tcp_conn_curr.add(1);
   const std::size_t unread = drain_ == Drain::kFinish ? net::unread_bytes(fd.get()) : 0;
   loop_->attach(opened, std::move(fd));
+  // It may have been let in before a reload, and then it was nowhere where recheck_sessions() looks.
+  if (settings_.credentials != nullptr) opened.recheck(*settings_.credentials->current());
+  if (opened.closing()) return;
   opened.begin();
   if (drain_ == Drain::kFinish) opened.drain(unread);
 }
@@ -248,8 +251,8 @@ void Worker::sweep_deadlines() {
   if (sweep_slot_ >= slots_.size()) sweep_slot_ = 0;
 }
 
-void Worker::recheck(std::shared_ptr<const net::tls::Context> context) {
-  recheck_context_ = std::move(context);
+void Worker::recheck_sessions() {
+  rechecking_ = true;
   recheck_slot_ = 0;
 }
 
@@ -267,12 +270,13 @@ void Worker::tls_on_plain_port(int fd) {
 }
 
 void Worker::sweep_admission() {
-  if (recheck_context_ == nullptr) return;
+  if (!rechecking_) return;
+  const auto context = settings_.credentials->current();
   for (std::size_t checks = 0; checks < kRechecksPerTurn && recheck_slot_ < slots_.size(); ++recheck_slot_) {
     Session* session = slots_[recheck_slot_].session.get();
-    if (session != nullptr && session->recheck(*recheck_context_)) ++checks;
+    if (session != nullptr && session->recheck(*context)) ++checks;
   }
-  if (recheck_slot_ >= slots_.size()) recheck_context_ = nullptr;
+  rechecking_ = recheck_slot_ < slots_.size();
 }
 
 void Worker::measure_sessions() {

@@ -25,6 +25,7 @@
 #include "core/tls_metrics.h"
 #include "metrics/metrics.h"
 #include "net/loop.h"
+#include "net/tls/credentials.h"
 #include "queue/spsc_ring.h"
 
 namespace pelikan::core {
@@ -64,6 +65,7 @@ struct WorkerSettings {
   std::size_t buffer_bytes_max = 256u << 20;  // of all threads together
   std::uint32_t idle_timeout_sec = 0;
   int wait_ms = 100;
+  const net::tls::Credentials* credentials = nullptr;  // of the listeners; null: plain text
 };
 
 // What `stats conns` shows of one.
@@ -112,8 +114,8 @@ class Worker {
   void measure_sessions();
   // Moves the sessions that together do `share` of the work here, at most `sessions_max`, to `to`.
   void give_away(Worker& to, double share, std::size_t sessions_max);
-  // Closes every session that `context` would not let in, a few per turn.
-  void recheck(std::shared_ptr<const net::tls::Context> context);
+  // Closes every session that the certificates now in force would not let in, a few per turn.
+  void recheck_sessions();
 
   [[nodiscard]] net::Loop& loop() noexcept { return *loop_; }
   [[nodiscard]] BufferPool& buffers() noexcept { return buffers_; }
@@ -191,7 +193,7 @@ class Worker {
   std::size_t turn_requests_ = 0;
   std::size_t sweep_slot_ = 0;
   std::uint32_t sweep_sec_ = 0;
-  std::shared_ptr<const net::tls::Context> recheck_context_;
+  bool rechecking_ = false;
   std::size_t recheck_slot_ = 0;
   enum class Drain : std::uint8_t { kNo, kCollect, kFinish } drain_ = Drain::kNo;
 
