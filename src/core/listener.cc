@@ -70,7 +70,7 @@ void Listener::turn(int timeout_ms) {
 void Listener::last_turns() {
   std::uint64_t before = 0;
   for (int i = 0; i < kLastTurns || (i < kLastTurnsBacklog && metrics_.tcp_accept.value() != before); ++i) {
-    before = metrics_.tcp_accept.value();  // io_uring accepts one per turn
+    before = metrics_.tcp_accept.value();  // one per turn where listeners share their sockets
     turn(0);
   }
   const auto unfinished = [this] {

@@ -138,7 +138,8 @@ class Loop {
   virtual void detach(Stream& stream) = 0;
 
   // More than one listening socket may be added. They stay their owner's, who closes them after the loop is destroyed,
-  // or after pause_accept() and a turn. Several loops may listen to the same one: each connection comes to one of them.
+  // or after pause_accept() and a turn. Several loops may listen to the same one, if each was made with share_accepts:
+  // every connection comes to one of them.
   virtual void listen(Acceptor& acceptor, int listening_fd) = 0;
   virtual void pause_accept() = 0;
   virtual void resume_accept() = 0;
