@@ -38,8 +38,6 @@ class Context {
   // Unix times: when the server's certificate expires, and when the first revocation list is out of date (0: none).
   [[nodiscard]] std::int64_t not_after() const noexcept { return not_after_; }
   [[nodiscard]] std::int64_t lists_end() const noexcept { return lists_end_; }
-  // For Asio, which counts a reference of its own; sessions made from it may outlive this Context. They lack what
-  // Session adds: the end of a client that floods us with messages that OpenSSL handles by itself.
   [[nodiscard]] ssl_ctx_st* native() const noexcept { return context_.get(); }
 
  private:

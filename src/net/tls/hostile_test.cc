@@ -426,6 +426,33 @@ TEST(Hostile, TheForgeMakesGoodRecords) {
   EXPECT_TRUE(end.finished);
 }
 
+TEST(Hostile, WhatHasFailedStaysSo) {
+  Server server;
+  End end(server.context->accept());
+  RawClient client(TLS1_3_VERSION);
+  client.establish(end);
+  static_cast<void>(end.take());
+  Forge forge(client);
+  end.feed(forge.record(kHandshakeType, std::string("\x01\0\0\0", 4)));
+  ASSERT_TRUE(end.failed());
+  const std::string alert = end.take();
+  EXPECT_FALSE(alert.empty());
+  const std::string record = forge.record(kDataType, "get a\r\n");
+  std::string_view bytes = record, plain;
+  EXPECT_EQ(end.session->receive(bytes, end.scratch, plain, end.wire), Session::Progress::kFailed);
+  EXPECT_TRUE(plain.empty());
+  EXPECT_FALSE(end.session->send("END\r\n", end.wire));
+  end.session->finish(end.wire);
+  EXPECT_TRUE(end.wire.empty());
+
+  End plain_text(server.context->accept());
+  plain_text.feed("get a\r\n");
+  ASSERT_TRUE(plain_text.failed());
+  bytes = "\x16\x03\x01";
+  EXPECT_EQ(plain_text.session->handshake(bytes, plain_text.wire), Session::Progress::kFailed);
+  EXPECT_EQ(plain_text.cause(), Cause::kPlainText);
+}
+
 TEST(Hostile, FatalAlert) {
   Server server;
   End end(server.context->accept());

@@ -32,7 +32,8 @@ Session::Session(Handle<SSL> ssl, std::unique_ptr<Wire> wire) : wire_(std::move(
 Session::~Session() = default;
 
 Session::Progress Session::handshake(std::string_view& bytes, Buffer& wire) {
-  CHECK(failure_.cause == Cause::kNone && !wire_->established);
+  CHECK(!wire_->established);
+  if (failure_.cause != Cause::kNone) return Progress::kFailed;
   if (!begins_like_tls(bytes)) {
     fail(Cause::kPlainText, peer_called(ssl_.get()) + " speaks no TLS: its first bytes are no TLS record");
     return Progress::kFailed;
@@ -98,9 +99,9 @@ bool Session::waits(int result) {
 
 Session::Progress Session::receive(std::string_view& bytes, std::span<char> scratch, std::string_view& plain,
                                    Buffer& wire) {
-  // Before the end of the handshake OpenSSL would go on with that, and nobody would be asked whom it lets in.
-  CHECK(failure_.cause == Cause::kNone && wire_->established && scratch.size() >= kPlainBytesMax);
+  CHECK(wire_->established && scratch.size() >= kPlainBytesMax);
   plain = {};
+  if (failure_.cause != Cause::kNone) return Progress::kFailed;
   std::size_t count = 0;
   int result = 0;
   {
@@ -120,7 +121,8 @@ Session::Progress Session::receive(std::string_view& bytes, std::span<char> scra
 }
 
 bool Session::send(std::string_view plain, Buffer& wire) {
-  CHECK(failure_.cause == Cause::kNone && wire_->established);
+  CHECK(wire_->established);
+  if (failure_.cause != Cause::kNone) return false;
   if (plain.empty()) return true;
   // Grown once, not with each record.
   static_cast<void>(wire.prepare(plain.size() + (plain.size() / kPlainBytesMax + 1) * kRecordOverheadMax));

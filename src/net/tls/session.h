@@ -9,8 +9,8 @@
 // Owner:   the listener until the handshake is done, then a worker's session. Threads: one at a time; it may move.
 // Limits:  holds at most one record (16 KiB and its overhead) of input; release_buffers() gives that memory back while
 //          no part of a record waits.
-// Failure: a value. After kFailed failure() says why, `wire` may hold an alert for the peer, and nothing more may be
-//          called but failure(), peer() and the destructor.
+// Failure: a value. After kFailed failure() says why, `wire` may hold an alert for the peer, and every further call
+//          fails, too. Data before the end of the handshake is a CHECK: nobody would have asked whom it lets in.
 #pragma once
 
 #include <cstddef>

@@ -55,8 +55,7 @@ BIO_METHOD* method() {
 }
 
 void on_event(const SSL* ssl, int where, int value) {
-  Wire* wire = wire_of(ssl);
-  if (wire == nullptr) return;
+  Wire* wire = static_cast<Wire*>(BIO_get_data(SSL_get_rbio(ssl)));
   constexpr int kWarningNoRenegotiation = SSL3_AL_WARNING << 8 | SSL_AD_NO_RENEGOTIATION;
   if ((where & SSL_CB_WRITE_ALERT) == SSL_CB_WRITE_ALERT && value == kWarningNoRenegotiation)
     wire->renegotiation = true;
@@ -83,12 +82,6 @@ BIO* new_wire_bio(Wire& wire) {
   BIO_set_data(bio, &wire);
   BIO_set_init(bio, 1);
   return bio;
-}
-
-Wire* wire_of(const SSL* ssl) noexcept {
-  BIO* bio = SSL_get_rbio(ssl);
-  if (bio == nullptr || std::strcmp(BIO_method_name(bio), "pelikan wire") != 0) return nullptr;
-  return static_cast<Wire*>(BIO_get_data(bio));
 }
 
 void watch_messages(SSL_CTX* context) { SSL_CTX_set_info_callback(context, on_event); }

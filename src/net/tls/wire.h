@@ -46,8 +46,6 @@ class WireCall {
 
 // Null: no memory. `wire` must outlive it.
 [[nodiscard]] bio_st* new_wire_bio(Wire& wire);
-// Null: the SSL has another BIO (Asio's).
-[[nodiscard]] Wire* wire_of(const ssl_st* ssl) noexcept;
 // Lets the Wires of all SSLs of `context` count steps and notice renegotiation.
 void watch_messages(ssl_ctx_st* context);
 
