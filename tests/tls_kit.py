@@ -24,10 +24,11 @@ def client_context(ca, version=None, identity=None):
 
 
 def connect(address, context, session=None):
+    """Its recv() returns b'' only when the server says that it has finished; a bare FIN raises."""
     plain = socket.create_connection(address, PATIENCE)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        return context.wrap_socket(plain, server_hostname='localhost', session=session)
+        return context.wrap_socket(plain, server_hostname='localhost', session=session, suppress_ragged_eofs=False)
     except Exception:
         plain.close()
         raise
