@@ -1,6 +1,5 @@
 """What monitoring asks for: the requests of the Prometheus memcached exporter, read by its rules."""
 import re
-import socket
 import unittest
 
 from harness import ServerTest
@@ -41,11 +40,6 @@ class Exporter(ServerTest):
                     lines.append(line.decode().removesuffix('\r\n'))
                 replies.append(lines)
         return replies
-
-    def connect(self):
-        connection = socket.create_connection(('127.0.0.1', self.server.port), 30)
-        connection.settimeout(30)
-        return connection
 
     def named(self, lines):
         """name -> value of the lines that the exporter looks at; checks the colons."""

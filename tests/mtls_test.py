@@ -1,5 +1,5 @@
-"""Clients with and without the right certificate: only the right one gets an answer; each refusal is counted under its own
-name, logged with the client's name and told to the client. And what does not go together is refused at the start.
+"""Clients with and without the right certificate: only the right one gets an answer; each refusal is counted under its
+own name, logged with the client's name and told to the client. And what does not go together is refused at the start.
 
     mtls_test.py PATH_TO_pelikan-segcache
 """

@@ -1,5 +1,5 @@
-"""Certificates that change under load: no request and no connection fails, who comes new sees the new certificate, what is
-broken changes nothing, and after a change of revocation lists only those who are revoked have to go.
+"""Certificates that change under load: no request and no connection fails, who comes new sees the new certificate, what
+is broken changes nothing, and after a change of revocation lists only those who are revoked have to go.
 
     reload_test.py PATH_TO_pelikan-segcache
 
@@ -106,7 +106,7 @@ def serial_in(certificate):
     return int(ssl._ssl._test_decode_cert(certificate)['serialNumber'], 16)
 
 
-# --- load ---------------------------------------------------------------------------------------------------------------
+# --- load -----------------------------------------------------------------------------------------------------------
 
 def load(number, address, ca, stop, results):
     """Talks on one connection all the time and on others for a moment, half of them resumed. Runs in a process."""
@@ -159,7 +159,7 @@ class Load:
         self.counts = {name: sum(one[name] for one in found) for name in found[0]}
 
 
-# --- tests --------------------------------------------------------------------------------------------------------------
+# --- tests ----------------------------------------------------------------------------------------------------------
 
 def test_under_load(folder):
     pki = Pki(folder)

@@ -59,7 +59,7 @@ def send_and_wait(server, data):
         return reply
 
 
-# --- one connection each: what it does, how it is counted, what the log says --------------------------------------------
+# --- one connection each: what it does, how it is counted, what the log says ----------------------------------------
 
 def text_on_the_tls_port(server, _):
     assert send_and_wait(server, b'get canary\r\n')[:1] in (b'', bytes([ALERT]))
@@ -187,7 +187,7 @@ SINGLES = (
 )
 
 
-# --- many at once: each returns what must have been counted --------------------------------------------------------------
+# --- many at once: each returns what must have been counted ---------------------------------------------------------
 
 def every_bit_of_a_record(server, world):
     """One bit of each byte, so that a server that looks at all of them has something to see."""
@@ -366,7 +366,7 @@ class KeyUpdater:
         return reply
 
 
-# --- the frame ----------------------------------------------------------------------------------------------------------
+# --- the frame ------------------------------------------------------------------------------------------------------
 
 class World:
     def __init__(self, folder):

@@ -1,6 +1,7 @@
 // The keys of Pelikan's own configuration files that have no meaning here. With this part of a server's settings such
 // files load unchanged, with one warning for each such key. Where a module declares an option of the same name, the
-// option wins.
+// option wins. The section [tls] is known and has no key here: a server must not take a private key and then speak plain
+// text.
 #pragma once
 
 #include "config/config.h"
@@ -62,11 +63,12 @@ struct PelikanKeys {
   IgnoredSection sockio{"sockio", "buffers size themselves"}, array{"array", "arrays size themselves"};
   IgnoredSection tcp{"tcp", "connections are not pooled"};
   IgnoredSection stats_log{"stats_log", "read metrics from the admin port"};
+  Section tls{"tls"};
 
   void add_to(Config& config) {
     for (Section* section :
          std::initializer_list<Section*>{&top, &general, &metrics, &admin, &server, &worker, &seg, &debug, &time, &klog,
-                                         &buf, &dbuf, &sockio, &array, &tcp, &stats_log}) {
+                                         &buf, &dbuf, &sockio, &array, &tcp, &stats_log, &tls}) {
       config.add(*section);
     }
   }

@@ -10,8 +10,8 @@
 // A step is cryptography, up to a millisecond of it: on_data() only keeps the bytes, and the listener lets a bounded
 // number of handshakes make a step per turn.
 // Owner: Listener. Threads: the listener's.
-// Limits: reading stops while kInputBytesMax wait for a step (requests may follow the handshake at once); a deadline for
-//         the whole, another for taking an alert.
+// Limits: reading stops while kInputBytesMax wait for a step (requests may follow the handshake at once); a deadline
+//         for the whole, another for taking an alert.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Node's own `tls`, speaking the text protocol: both versions, resumption, a pipeline, a large value, a half-closed end.
+// Node's own `tls`, speaking the text protocol: both versions, resumption, a pipeline, a large value, a half-close.
 //     tls.js HOST:PORT CA_FILE
 'use strict';
 const assert = require('node:assert');
@@ -64,7 +64,8 @@ async function talk(version) {
   await first.expect('get k absent\r\n', 'VALUE k 5 1\r\nv\r\nEND\r\n');
 
   const keys = Array.from({length: 1000}, (_, i) => `key${i}`);
-  await first.expect(keys.map((key) => `set ${key} 0 0 ${key.length}\r\n${key}\r\n`).join(''), 'STORED\r\n'.repeat(1000));
+  const stores = keys.map((key) => `set ${key} 0 0 ${key.length}\r\n${key}\r\n`).join('');
+  await first.expect(stores, 'STORED\r\n'.repeat(1000));
   await first.expect(keys.map((key) => `get ${key}\r\n`).join(''),
                      keys.map((key) => `VALUE ${key} 0 ${key.length}\r\n${key}\r\nEND\r\n`).join(''));
 
