@@ -85,7 +85,7 @@ TEST_F(ContextTest, IssuersAreSentAsConfiguredOnly) {
 }
 
 TEST_F(ContextTest, KeysThatNeedOthers) {
-  const auto only = [this](const std::function<void(TlsOptions&)>& set) {
+  const auto only = [](const std::function<void(TlsOptions&)>& set) {
     TlsOptions options;
     set(options);
     try {

@@ -101,7 +101,8 @@ class Forge {
     const std::size_t size = plain.size() + 16;
     std::string out = {0x17, 3, 3, static_cast<char>(size >> 8), static_cast<char>(size)};
     std::string nonce = iv_;
-    for (int i = 0; i < 8; ++i) nonce[11 - i] = static_cast<char>(nonce[11 - i] ^ static_cast<char>(count_ >> (8 * i)));
+    for (std::size_t i = 0; i < 8; ++i)
+      nonce[11 - i] = static_cast<char>(nonce[11 - i] ^ static_cast<char>(count_ >> (8 * i)));
     ++count_;
     const std::unique_ptr<EVP_CIPHER_CTX, void (*)(EVP_CIPHER_CTX*)> c(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
     const auto bytes = [](std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); };
