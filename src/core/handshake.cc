@@ -134,6 +134,7 @@ void Handshake::on_detached(net::Fd fd) {
     listener_.loop().attach(*this, std::move(fd));
     return flush();
   }
+  static_cast<void>(tls_->release_buffers());  // its first request may be a while
   established_->fd = std::move(fd);
   established_->tls = std::move(tls_);
   established_->input.leave_pool();

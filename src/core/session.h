@@ -38,6 +38,7 @@ class Session final : public net::Stream {
   static constexpr std::uint32_t kLingerSec = 2;           // for the peer to answer our FIN
   static constexpr std::uint32_t kFinishSec = 60;          // for the peer to take each whole buffer of its last replies
   static constexpr std::uint32_t kTlsIdleSec = 5;          // then the TLS record buffers are given back
+  static constexpr std::size_t kTlsBuffersKept = 128;      // with more sessions on the worker, after each turn
   static constexpr std::size_t kAwayInputMax = 64 * 1024;  // received while a batch is away, before reading stops
   static constexpr std::size_t kTlsChatterMax = 64 * 1024;  // alerts and key updates that the peer makes us send
 
@@ -106,6 +107,7 @@ class Session final : public net::Stream {
   [[nodiscard]] bool wants_to_move() const noexcept;
   void try_move();
   [[nodiscard]] bool output_full() const noexcept;
+  void release_tls_buffers() noexcept;
   [[nodiscard]] std::uint32_t deadline_sec() const noexcept;
 
   Worker& worker_;
