@@ -306,7 +306,7 @@ std::vector<Setup> all_setups() {
 #else
   for (const char* engine : {"epoll", "io_uring"}) {
 #endif
-    for (const std::uint64_t workers : {1, 4}) {
+    for (const std::uint64_t workers : {1u, 4u}) {
       for (const Transport transport :
            {Transport::kUnix, Transport::kPlain, Transport::kTls12, Transport::kTls13, Transport::kMutualTls}) {
         setups.push_back({engine, workers, transport});

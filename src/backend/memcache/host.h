@@ -52,7 +52,7 @@ struct HostConnection {
   int fd = -1;
   std::string_view address;  // tcp:127.0.0.1:40148 or unix:/path
   std::string_view listen_address;
-  std::string_view state;  // one word
+  std::string_view state;             // one word
   std::string_view tls_version = {};  // "TLSv1.3"; empty: plain text
   std::string_view tls_peer = {};     // the name in the client's certificate; empty: none
   std::uint64_t idle_sec = 0;
