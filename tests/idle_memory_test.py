@@ -19,7 +19,7 @@ from tls_kit import PATIENCE, SERVER_NAMES, VERSIONS, client_context, connect, t
 CONNECTIONS = {'plain': 10_000, 'tls': 5_000}
 BYTES_EACH_MAX = {'plain': 1024, 'tls': 16 * 1024}
 WARM = 100
-QUIET_S, SETTLE_MAX_S = 8, 60  # longer than a session must be idle before its buffers go
+QUIET_S, SETTLE_MAX_S = 6.5, 60  # longer than a session must be idle before its buffers go
 
 
 def settled_rss_bytes(server):

@@ -58,7 +58,7 @@ int Certificates::watched_fd() {
 
 void Certificates::on_change() {
   watch_->settle();
-  static_cast<void>(reload());
+  [[maybe_unused]] const auto logged = reload();
 }
 
 void Certificates::watch() {

@@ -63,7 +63,7 @@ void serve(const Settings& settings, const Application& application, Surrounding
                 .on_hangup =
                     [&certificates] {
                       log::reopen();
-                      static_cast<void>(certificates.reload());
+                      [[maybe_unused]] const auto logged = certificates.reload();
                     },
                 .watched_fd = certificates.watched_fd(),
                 .on_readable = [&certificates] { certificates.on_change(); }});
