@@ -471,6 +471,30 @@ def check_tls_port(world):
         check_log_is_limited(server)
 
 
+def check_limit(world):
+    """What is over the limit hears a FIN. Handshakes count, too, and one that is given up gives its place back."""
+    settings = tls_settings(world.server, f'listener.handshake_timeout={HANDSHAKE_TIMEOUT_MS}ms',
+                            'server.max_connections=3', 'seg.heap_size=64MB')
+    with Server(BINARY, settings) as server:
+        def admitted():
+            try:
+                with connect(server.address, world.context()) as connection:
+                    connection.sendall(b'get absent\r\n')
+                    return receive(connection, 5) == b'END\r\n'
+            except (ssl.SSLError, ConnectionError):
+                return False
+
+        inside = [connect(server.address, world.context()) for _ in range(3)]
+        assert send_and_wait(server, b'') == b'' and not admitted()
+        assert server.stats()['tcp_reject'] == 2
+        inside.pop().close()
+        wait_until(admitted, 'the place of one that left')
+        stalled = [plain(server) for _ in range(3)]
+        wait_until(admitted, 'the place of a handshake that was given up')
+        for connection in inside + stalled:
+            connection.close()
+
+
 def check_plain_port(world):
     """A TLS client at the plain port: it is told nothing, the connection ends, and the operator knows why."""
     with Server(BINARY, ['seg.heap_size=64MB']) as server:
@@ -487,6 +511,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         world = World(folder)
         check_tls_port(world)
+        check_limit(world)
         check_plain_port(world)
 
 
