@@ -1,10 +1,10 @@
-"""All busy sessions begin on one of two workers: within five seconds the workers do the same, and no reply is out of order.
+"""All busy sessions begin on one of two workers: in five seconds both do the same, and no reply is out of order.
 
     balance_test.py FOLDER_OF_BINARIES
 
-Sessions are dealt out by turns, so every second one stays idle. Load is the processor time of the workers' threads. Clients
-compete with the server for the processors, so a window of two seconds counts in which the loads differ by less than 20 %,
-if it begins within five seconds.
+Sessions are dealt out by turns, so every second one stays idle. Load is the processor time of the workers' threads.
+Clients compete with the server for the processors, so a window of two seconds counts in which the loads differ by less
+than 20 %, if it begins within five seconds.
 """
 import multiprocessing
 import os

@@ -1,7 +1,7 @@
 // The keys of Pelikan's own configuration files that have no meaning here. With this part of a server's settings such
 // files load unchanged, with one warning for each such key. Where a module declares an option of the same name, the
-// option wins. The section [tls] is known and has no key here: a server must not take a private key and then speak plain
-// text.
+// option wins. The section [tls] is known and has no key here: a server must not take a private key and then speak
+// plain text.
 #pragma once
 
 #include "config/config.h"

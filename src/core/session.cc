@@ -329,8 +329,8 @@ void Session::look_at_clock() {
   if (state_ == State::kOpen && now_sec >= last_active_sec_ + kTlsIdleSec) release_tls_buffers();
 }
 
-// They are 34 KB. What malloc gets back late it can seldom give back to the system: so with many sessions each turn ends
-// with this, which costs it some 0.2 us; with few of them they are kept until the session falls idle.
+// They are 34 KB. What malloc gets back late it can seldom give back to the system: so with many sessions each turn
+// ends with this, which costs it some 0.2 us; with few of them they are kept until the session falls idle.
 void Session::release_tls_buffers() noexcept {
   if (tls_ != nullptr && !tls_idle_) tls_idle_ = tls_->release_buffers();
 }
