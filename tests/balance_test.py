@@ -1,4 +1,4 @@
-"""All busy sessions begin on one of two workers: within five seconds both do the same, and no reply is out of order.
+"""All busy sessions begin on one of two workers: in five seconds both do the same, and no reply is out of order.
 
     balance_test.py FOLDER_OF_BINARIES
 

@@ -2,8 +2,8 @@
 
     drain_test.py FOLDER_OF_BINARIES
 
-PELIKAN_DRAIN_ROUNDS rounds (100), by turns in each shape of the threads and over plain text, TLS 1.2 and 1.3. In each,
-when the signal is sent:
+PELIKAN_DRAIN_ROUNDS rounds (100), by turns in each shape of the threads and over plain text, TLS 1.2 and TLS 1.3. In
+each, when the signal is sent:
 - some clients have written long pipelines, which the server has not finished,
 - some have written the first half of a request only: they get nothing but the end,
 - some have connected and written their first request just now: the server may not have accepted them yet,

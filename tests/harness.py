@@ -171,7 +171,9 @@ def start(pair=None):
     if binary.endswith('/memcached'):
         tls = ['-Z', '-o', f'ssl_chain_cert={pair.certificate},ssl_key={pair.key}'] if pair else []
         return Memcached(['-o', 'no_modern', *tls])
-    return Server(binary, [f'tls.certificate={pair.certificate}', f'tls.private_key={pair.key}'] if pair else [])
+    tls = [f'tls.certificate={pair.certificate}', f'tls.private_key={pair.key}',
+           f'listener.handshake_timeout={START_TIMEOUT_S}s'] if pair else []
+    return Server(binary, tls)
 
 
 def run(*command, stdin=None):

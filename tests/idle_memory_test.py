@@ -2,8 +2,8 @@
 
     idle_memory_test.py PATH_TO_SERVER [plain|tls] [CONNECTIONS] [BYTES_EACH_MAX]
 
-Every connection sends one request and gets its reply, so that it has used its buffers before it is idle. A session of
-TLS gives its record buffers back when it was idle for some seconds: the memory is read when it has stopped falling.
+Every connection sends one request and gets its reply, so that it has used its buffers before it falls idle. A session
+of TLS gives its record buffers back when it was idle for some seconds: the memory is read when it has stopped falling.
 """
 import resource
 import socket
@@ -57,11 +57,10 @@ def main():
     limit = int(sys.argv[4]) if len(sys.argv) > 4 else BYTES_EACH_MAX[transport]
     ping = 'pingserver' in binary
     request, reply = (b'PING\r\n', b'PONG\r\n') if ping else (b'get a\r\n', b'END\r\n')
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if hard != resource.RLIM_INFINITY and hard < count + WARM + 100:
-        needed = count + WARM + 100
+    needed, hard = count + WARM + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < needed:
         raise SystemExit(f'the limit of open files is {hard}: {count} connections need {needed} (ulimit -n)')
-    resource.setrlimit(resource.RLIMIT_NOFILE, (count + WARM + 100, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
     failed = False
     with tempfile.TemporaryDirectory() as folder:

@@ -18,7 +18,7 @@ import threading
 import time
 
 from harness import Server, wait_until
-from pki import DAY, Pki, install
+from pki import DAY, Pair, Pki, install
 from tls_kit import PATIENCE, SERVER_NAMES, VERSIONS, RecordClient, client_context, connect, receive, tls_settings
 
 BINARY = sys.argv[1]
@@ -166,8 +166,7 @@ def test_under_load(folder):
     ca = pki.ca('ca')
     pairs = [pki.leaf(ca, f'server{i}', san=SERVER_NAMES, key='rsa' if i % 5 == 4 else 'ec') for i in range(PAIRS)]
     home = Home(pki.path('home'), certificate=pairs[0].certificate, key=pairs[0].key)
-    settings = [f'tls.certificate={home.path("certificate")}', f'tls.private_key={home.path("key")}']
-    with Server(BINARY, settings) as server:
+    with Server(BINARY, tls_settings(Pair(home.path('certificate'), home.path('key')))) as server:
         context, started = client_context(ca), time.monotonic()
         with Load(server.address, ca) as clients:
             for i in range(RELOADS):

@@ -4,8 +4,10 @@
     with connect(server.address, context) as connection: ...          # an ordinary ssl.SSLSocket
     client = RecordClient(server.address, context)                    # says which bytes are sent, when, in which pieces
 """
+import ctypes
 import socket
 import ssl
+import struct
 
 PATIENCE = 60
 VERSIONS = ('TLSv1_2', 'TLSv1_3')
@@ -43,7 +45,9 @@ def receive(connection, count):
 
 
 def tls_settings(pair, *more):
-    return [f'tls.certificate={pair.certificate}', f'tls.private_key={pair.key}', *more]
+    """The listener's thread has a low priority: on a machine that is busy otherwise a handshake takes long."""
+    return [f'tls.certificate={pair.certificate}', f'tls.private_key={pair.key}',
+            f'listener.handshake_timeout={PATIENCE}s', *more]
 
 
 class RecordClient:
@@ -110,3 +114,38 @@ class RecordClient:
                     self.arrived.write(data)
                 else:
                     self.arrived.write_eof()
+
+
+class KeyUpdater:
+    """Python's ssl cannot ask for a KeyUpdate; the library beneath it can."""
+
+    def __init__(self, address):
+        self.lib = lib = ctypes.CDLL('libssl.so.3')
+        for name in ('TLS_client_method', 'SSL_CTX_new', 'SSL_new'):
+            getattr(lib, name).restype = ctypes.c_void_p
+        self.socket = socket.create_connection(address)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack('ll', PATIENCE, 0))
+        self.context = ctypes.c_void_p(lib.SSL_CTX_new(ctypes.c_void_p(lib.TLS_client_method())))
+        self.ssl = ctypes.c_void_p(lib.SSL_new(self.context))
+        assert lib.SSL_set_fd(self.ssl, self.socket.fileno()) == 1
+        assert lib.SSL_connect(self.ssl) == 1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.lib.SSL_free(self.ssl)
+        self.lib.SSL_CTX_free(self.context)
+        self.socket.close()
+
+    def update(self):
+        """False when the connection has ended."""
+        update_requested = 1
+        return self.lib.SSL_key_update(self.ssl, update_requested) == 1 and self.lib.SSL_do_handshake(self.ssl) == 1
+
+    def ask(self, request, count):
+        assert self.lib.SSL_write(self.ssl, request, len(request)) == len(request)
+        reply, buffer = b'', ctypes.create_string_buffer(count)
+        while len(reply) < count and (got := self.lib.SSL_read(self.ssl, buffer, count - len(reply))) > 0:
+            reply += buffer.raw[:got]
+        return reply
