@@ -66,6 +66,7 @@ DIFFERENCES = [
 # 1.6.18 looks for the minus of a number above 2^63 as far as the next zero byte, beyond the value's end: what an
 # earlier item left there decides. Not a matter of patterns alone: the old number must have been one of those.
 BEHIND_THE_VALUE = 'minus-behind-the-value'
+LONG_NUMBER, NUMBER_BYTES_MAX = 'long-number', 256
 ARITHMETIC = re.compile(rb'(incr|decr) +[^ ]+ +(\d+) *')
 NON_NUMERIC = b'CLIENT_ERROR cannot increment or decrement non-numeric value\r\n'
 RULES = [(name, *(re.compile(part, re.DOTALL) for part in parts)) for name, *parts in DIFFERENCES]
@@ -296,7 +297,7 @@ class Comparison:
             reference, ours = (client.ask(step) for client in clients)
             self.steps += 1
             if reference != ours:
-                if rule := difference_rule(step, reference, ours):
+                if rule := difference_rule(step, reference, ours) or self.long_number(clients[1], step, reference, ours):
                     self.rules[rule] += 1
                 else:
                     self.failures.append((history[-4:], reference, ours))
@@ -309,6 +310,14 @@ class Comparison:
                 self.flush(clients)
         for client in clients:
             client.close()
+
+    @staticmethod
+    def long_number(client, step, reference, ours):
+        """Changed there and text to us: a number in more bytes than we look at (an append made it so long)."""
+        if not ARITHMETIC.match(step) or not re.fullmatch(rb'\d+\r\n', reference) or ours != NON_NUMERIC:
+            return None
+        value = VALUE_LINE.match(client.ask(b'get ' + step.split(b' ')[1] + b'\r\n'))
+        return LONG_NUMBER if value and int(value[2]) > NUMBER_BYTES_MAX else None
 
     @staticmethod
     def flush(clients):
