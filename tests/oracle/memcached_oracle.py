@@ -297,7 +297,8 @@ class Comparison:
             reference, ours = (client.ask(step) for client in clients)
             self.steps += 1
             if reference != ours:
-                if rule := difference_rule(step, reference, ours) or self.long_number(clients[1], step, reference, ours):
+                rule = difference_rule(step, reference, ours)
+                if rule := rule or self.long_number(clients[1], step, reference, ours):
                     self.rules[rule] += 1
                 else:
                     self.failures.append((history[-4:], reference, ours))
