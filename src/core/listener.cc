@@ -1,5 +1,6 @@
 #include "core/listener.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -177,7 +178,10 @@ void Listener::queue_step(Handshake& handshake) {
 
 void Listener::run_steps() {
   const std::size_t count = std::min(steps_.size(), kStepsPerTurn);
-  for (std::size_t i = 0; i < count; ++i) steps_[i]->step();
+  for (std::size_t i = 0; i < count; ++i) {
+    steps_[i]->step();
+    ::sched_yield();  // a worker that woke up meanwhile on this processor need not wait for our time slice to end
+  }
   steps_.erase(steps_.begin(), steps_.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
