@@ -4,6 +4,8 @@
 // ends the process.
 #include "core/storage_thread.h"
 
+#include <sys/resource.h>
+
 #include <random>
 
 #include "core/workers_test_kit.h"
@@ -13,13 +15,37 @@ namespace {
 
 constexpr std::size_t kWorkers = 4;
 
+std::string name_of_engine(const ::testing::TestParamInfo<net::Engine>& test) {
+  return test.param == net::Engine::kEpoll ? "epoll" : "io_uring";
+}
+
 class StorageThreadTest : public WorkersTest {
  protected:
+  using WorkersTest::WorkersTest;
+
   void start(std::size_t workers, std::size_t buffer_bytes_max = 64u << 20) {
     WorkersTest::start(workers, true, buffer_bytes_max);
   }
   // One client's life; what went wrong, or nothing.
   std::string live(std::mt19937& random, const std::string& name);
+  // What is due when all clients have left: the workers end, and nothing is missing.
+  void expect_all_given_back();
+};
+
+class ThousandsOfSessionsTest : public StorageThreadTest {
+ protected:
+  static constexpr std::size_t kThreads = 8;
+  static constexpr std::size_t kSessionsPerThread = 512;
+
+  // All places can be taken: that takes two descriptors each.
+  ThousandsOfSessionsTest() : StorageThreadTest(kThreads * kSessionsPerThread) {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+  // One thread's clients: only when all have asked do they read, or leave. What went wrong, or nothing.
+  std::string ask_and_read(std::mt19937& random, const std::string& name);
 };
 
 std::string StorageThreadTest::live(std::mt19937& random, const std::string& name) {
@@ -39,6 +65,52 @@ std::string StorageThreadTest::live(std::mt19937& random, const std::string& nam
   if (random() % 2 == 0) return {};
   if (!send(*fd, random() % 2 == 0 ? "quit\n" : "nonsense\n")) return name + " cannot send the end";
   return receive(*fd, 1).empty() ? std::string() : name + " got more than its replies";
+}
+
+void StorageThreadTest::expect_all_given_back() {
+  std::uint64_t stale = 0;
+  for (const auto& worker : workers_) worker->start_drain();
+  threads_.clear();
+  for (const auto& worker : workers_) {
+    stale += worker->metrics().batch_stale.value();
+    EXPECT_EQ(worker->connections_reserved(), 0u);
+  }
+  EXPECT_GT(stale, 0u) << "no client was gone before its batch came back: the test does not test that";
+  EXPECT_EQ(bytes_held(), 0u);
+  for (std::size_t i = 0; i < limit_.max(); ++i) EXPECT_TRUE(limit_.acquire()) << "a place was not given back";
+  EXPECT_FALSE(limit_.acquire());
+}
+
+std::string ThousandsOfSessionsTest::ask_and_read(std::mt19937& random, const std::string& name) {
+  struct Client {
+    net::Fd fd;
+    std::string requests;
+    std::size_t cut = 0;
+  };
+  std::vector<Client> clients;
+  while (clients.size() < kSessionsPerThread) {
+    auto fd = connect();
+    if (!fd) {  // those who left in the round before are about to be missed
+      std::this_thread::yield();
+      continue;
+    }
+    Client client{std::move(*fd), {}};
+    const std::string line = name + "." + std::to_string(clients.size()) + " ";
+    for (std::size_t i = 1 + random() % 6; i > 0; --i) client.requests += line + std::to_string(i) + "\n";
+    client.cut = random() % (client.requests.size() + 1);
+    if (!send(client.fd, client.requests.substr(0, client.cut))) return line + "cannot send\n";
+    clients.push_back(std::move(client));
+  }
+  for (const Client& client : clients) {
+    if (!send(client.fd, client.requests.substr(client.cut))) return "cannot send the rest of " + client.requests;
+  }
+  // With replies unread and others on their way.
+  std::erase_if(clients, [&](const Client&) { return random() % 4 == 0; });
+  for (const Client& client : clients) {
+    const std::string replies = receive(client.fd, client.requests.size());
+    if (replies != client.requests) return "got " + replies + " for " + client.requests;
+  }
+  return {};
 }
 
 TEST_P(StorageThreadTest, ClientsThatComeAndGoGetTheirOwnReplies) {
@@ -65,17 +137,31 @@ TEST_P(StorageThreadTest, ClientsThatComeAndGoGetTheirOwnReplies) {
   }
   EXPECT_EQ(trouble, "");
   EXPECT_EQ(lives, 4000);
-  std::uint64_t stale = 0;
-  for (const auto& worker : workers_) worker->start_drain();
-  threads_.clear();
-  for (const auto& worker : workers_) {
-    stale += worker->metrics().batch_stale.value();
-    EXPECT_EQ(worker->connections_reserved(), 0u);
+  expect_all_given_back();
+}
+
+TEST_P(ThousandsOfSessionsTest, GetTheirOwnReplies) {
+  storage_.spins = 10000;
+  start(kWorkers);
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mutex trouble_mutex;
+  std::string trouble;
+  {
+    std::vector<std::jthread> clients;
+    for (unsigned i = 0; i < kThreads; ++i) {
+      clients.emplace_back([&, i] {
+        std::mt19937 random(seed + i);
+        for (int round = 0; round < 10; ++round) {
+          const std::string wrong = ask_and_read(random, std::to_string(i) + "." + std::to_string(round));
+          const std::scoped_lock lock(trouble_mutex);
+          trouble += wrong;
+        }
+      });
+    }
   }
-  EXPECT_GT(stale, 0u) << "no client was gone before its batch came back: the test does not test that";
-  EXPECT_EQ(bytes_held(), 0u);
-  for (std::size_t i = 0; i < kConnectionsMax; ++i) EXPECT_TRUE(limit_.acquire()) << "a place was not given back";
-  EXPECT_FALSE(limit_.acquire());
+  EXPECT_EQ(trouble, "");
+  expect_all_given_back();
 }
 
 // Slots whose batch is away are not used again: however fast clients come and go, no more batches are under way than
@@ -164,8 +250,8 @@ TEST_P(StorageThreadTest, DrainAnswersWhatIsWithTheStorage) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, StorageThreadTest, kEngines,
-                         [](const auto& test) { return test.param == net::Engine::kEpoll ? "epoll" : "io_uring"; });
+INSTANTIATE_TEST_SUITE_P(Engines, StorageThreadTest, kEngines, name_of_engine);
+INSTANTIATE_TEST_SUITE_P(Engines, ThousandsOfSessionsTest, kEngines, name_of_engine);
 
 }  // namespace
 }  // namespace pelikan::core

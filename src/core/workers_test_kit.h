@@ -63,6 +63,8 @@ struct SlowEcho {
 
 class WorkersTest : public ::testing::TestWithParam<net::Engine> {
  protected:
+  explicit WorkersTest(std::size_t connections_max = kConnectionsMax) : limit_(connections_max) {}
+
   void start(std::size_t workers, bool with_storage_thread, std::size_t buffer_bytes_max = 64u << 20) {
     if (with_storage_thread) storage_thread_.emplace(service_, clock_, buffer_bytes_max);
     storage_.shared = !with_storage_thread;
@@ -124,7 +126,7 @@ class WorkersTest : public ::testing::TestWithParam<net::Engine> {
   testing::FakeClock clock_;
   SlowEcho storage_;
   ServiceFor<EchoProtocol, SlowEcho> service_{storage_};
-  ConnectionLimit limit_{kConnectionsMax};
+  ConnectionLimit limit_;
   std::optional<StorageThread> storage_thread_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::jthread> threads_;
