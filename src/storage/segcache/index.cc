@@ -3,66 +3,132 @@
 #include <algorithm>
 #include <bit>
 #include <stdexcept>
+#include <thread>
 
 #include "base/check.h"
 
 namespace pelikan::storage::segcache {
+namespace {
 
-Index::Index(const Segments& segments, const KeyHash& hash, std::uint64_t initial_buckets, std::uint64_t buckets_max)
+constexpr unsigned kLooksBeforeYield = 64;  // the holder may have been put to sleep on this very processor
+
+}  // namespace
+
+Index::Index(const Segments& segments, const KeyHash& hash, std::uint64_t initial_buckets, std::uint64_t buckets_max,
+             bool shared)
     : segments_(segments),
       hash_(hash),
+      shared_(shared),
       bucket_memory_(std::max(initial_buckets, buckets_max) * sizeof(Bucket), "the index"),
       overflow_memory_((buckets_max / 2 + kOverflowMax) * sizeof(Bucket), "the index"),
       buckets_(reinterpret_cast<Bucket*>(bucket_memory_.data())),
       overflow_(reinterpret_cast<Bucket*>(overflow_memory_.data())),
       buckets_max_(bucket_memory_.reserved_bytes() / sizeof(Bucket)),
-      low_buckets_(initial_buckets) {
+      bucket_count_(initial_buckets) {
   CHECK(std::has_single_bit(initial_buckets));
   if (!bucket_memory_.commit(initial_buckets * sizeof(Bucket))) {
     throw std::runtime_error("seg.hash_power: not that much memory to be had");
   }
 }
 
-Slot* Index::find(std::uint64_t hash, std::string_view key) noexcept {
+// --- reading --------------------------------------------------------------------------------------------------------
+
+// A slot that matches is the live version of its key, wherever it was met. That none matches says something only if no
+// writer was at the chain meanwhile, and the key's chain is still this one.
+std::optional<Slot> Index::look_up(std::uint64_t hash, std::string_view key) const noexcept {
   const std::uint32_t tag = Slot::tag_of(hash);
-  for (Bucket* bucket = &buckets_[bucket_of(hash)]; bucket != nullptr; bucket = next(*bucket)) {
-    for (Slot& slot : bucket->slots) {
-      if (slot.tag() == tag && segments_.current(slot) && segments_.item(slot).key() == key) return &slot;
+  for (unsigned looks = 1;; ++looks) {
+    const std::uint64_t count = buckets();
+    const Bucket& first = buckets_[bucket_of(hash, count)];
+    const std::uint32_t version = first.version.load(std::memory_order_acquire);
+    const Bucket* bucket = &first;
+    for (unsigned links = 0; bucket != nullptr && links <= kOverflowMax; ++links) {
+      for (const SlotCell& cell : bucket->slots) {
+        const Slot slot = cell.get();
+        if (slot.tag() == tag && segments_.current(slot) && segments_.item(slot).key() == key) return slot;
+      }
+      bucket = next(*bucket);
+    }
+    if (!shared_) return std::nullopt;
+    if (version % 2 == 0 && first.version.load(std::memory_order_relaxed) == version &&
+        bucket_of(hash, buckets()) == bucket_of(hash, count)) {
+      return std::nullopt;
+    }
+    if (looks % kLooksBeforeYield == 0) std::this_thread::yield();
+  }
+}
+
+// --- holding a chain ------------------------------------------------------------------------------------------------
+
+bool Index::try_hold(Bucket& first) noexcept {
+  std::uint32_t version = first.version.load(std::memory_order_relaxed);
+  return version % 2 == 0 && first.version.compare_exchange_weak(version, version + 1, std::memory_order_acquire,
+                                                                 std::memory_order_relaxed);
+}
+
+void Index::hold_bucket(Bucket& first) noexcept {
+  if (!shared_) return;
+  for (unsigned looks = 1; !try_hold(first); ++looks) {
+    if (looks % kLooksBeforeYield == 0) std::this_thread::yield();
+  }
+}
+
+Bucket& Index::hold(std::uint64_t hash) noexcept {
+  while (true) {
+    const std::uint64_t number = bucket_of(hash, buckets());
+    hold_bucket(buckets_[number]);
+    if (!shared_ || bucket_of(hash, buckets()) == number) return buckets_[number];
+    let_go(buckets_[number]);  // it was split meanwhile
+  }
+}
+
+void Index::let_go(Bucket& first) noexcept {
+  if (!shared_) return;
+  first.version.store(first.version.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+// --- writing, by who holds the chain --------------------------------------------------------------------------------
+
+SlotCell* Index::find(const Hold& hold, std::string_view key) noexcept {
+  const std::uint32_t tag = Slot::tag_of(hold.hash());
+  for (Bucket* bucket = &hold.first_; bucket != nullptr; bucket = next(*bucket)) {
+    for (SlotCell& cell : bucket->slots) {
+      const Slot slot = cell.get();
+      if (slot.tag() == tag && segments_.current(slot) && segments_.item(slot).key() == key) return &cell;
     }
   }
   return nullptr;
 }
 
-Slot* Index::find(std::uint64_t hash, Slot wanted) noexcept {
-  for (Bucket* bucket = &buckets_[bucket_of(hash)]; bucket != nullptr; bucket = next(*bucket)) {
-    for (Slot& slot : bucket->slots) {
-      if (slot == wanted) return &slot;
+SlotCell* Index::find(const Hold& hold, Slot wanted) noexcept {
+  for (Bucket* bucket = &hold.first_; bucket != nullptr; bucket = next(*bucket)) {
+    for (SlotCell& cell : bucket->slots) {
+      if (cell.get() == wanted) return &cell;
     }
   }
   return nullptr;
 }
 
-bool Index::insert(std::uint64_t hash, Slot slot) noexcept {
-  Bucket& first = buckets_[bucket_of(hash)];
-  Slot* place = free_slot(first);
+bool Index::insert(const Hold& hold, Slot slot) noexcept {
+  SlotCell* place = free_slot(hold.first_);
   if (place == nullptr) {
-    Bucket* added = add_overflow(first);
+    Bucket* added = add_overflow(hold.first_);
     if (added == nullptr) return false;
     place = added->slots.data();
   }
-  *place = slot;
+  place->set(slot);
   return true;
 }
 
-Slot* Index::free_slot(Bucket& first) noexcept {
+SlotCell* Index::free_slot(Bucket& first) noexcept {
   for (Bucket* bucket = &first; bucket != nullptr; bucket = next(*bucket)) {
-    for (Slot& slot : bucket->slots) {
-      if (slot.empty()) return &slot;
+    for (SlotCell& cell : bucket->slots) {
+      if (cell.get().empty()) return &cell;
     }
   }
   for (Bucket* bucket = &first; bucket != nullptr; bucket = next(*bucket)) {
-    for (Slot& slot : bucket->slots) {
-      if (!segments_.current(slot)) return &slot;
+    for (SlotCell& cell : bucket->slots) {
+      if (!segments_.current(cell.get())) return &cell;
     }
   }
   return nullptr;
@@ -70,111 +136,136 @@ Slot* Index::free_slot(Bucket& first) noexcept {
 
 // An empty bucket at the end of the chain; null when the chain is as long as it may be, or the pool is used up.
 Bucket* Index::add_overflow(Bucket& first) noexcept {
-  Bucket* last = &first;
   unsigned length = 0;
-  while (last->link != 0) {
-    last = next(*last);
-    ++length;
-  }
+  for (const Bucket* bucket = next(first); bucket != nullptr; bucket = next(*bucket)) ++length;
   if (length == kOverflowMax) return nullptr;
+  const std::scoped_lock lock(pool_mutex_);
   std::uint32_t link = overflow_free_;
   if (link != 0) {
-    overflow_free_ = overflow_[link - 1].link;
+    overflow_free_ = overflow_[link - 1].link.load(std::memory_order_relaxed);
   } else {
-    if (!overflow_memory_.commit((std::size_t{overflow_made_} + 1) * sizeof(Bucket))) return nullptr;
-    link = ++overflow_made_;
+    const std::uint32_t made = overflow_made_.load(std::memory_order_relaxed);
+    if (!overflow_memory_.commit((std::size_t{made} + 1) * sizeof(Bucket))) return nullptr;
+    link = made + 1;
+    overflow_made_.store(link, std::memory_order_relaxed);
   }
-  last->link = link;
-  Bucket* added = &overflow_[link - 1];
-  *added = Bucket{};
+  return &link_to(first, link);
+}
+
+Bucket& Index::link_to(Bucket& first, std::uint32_t link) noexcept {
+  Bucket* last = &first;
+  for (Bucket* following = next(first); following != nullptr; following = next(*last)) last = following;
+  Bucket& added = overflow_[link - 1];
+  added.clear();
+  last->link.store(link, std::memory_order_release);
   return added;
 }
 
-Slot* Index::coldest(std::uint64_t hash) noexcept {
-  Slot* coldest = nullptr;
+SlotCell* Index::coldest(const Hold& hold) noexcept {
+  SlotCell* coldest = nullptr;
   std::uint32_t hits_min = 0;
-  for (Bucket* bucket = &buckets_[bucket_of(hash)]; bucket != nullptr; bucket = next(*bucket)) {
-    for (Slot& slot : bucket->slots) {
-      const std::uint32_t hits = heat_hits(segments_.item(slot).heat());
+  for (Bucket* bucket = &hold.first_; bucket != nullptr; bucket = next(*bucket)) {
+    for (SlotCell& cell : bucket->slots) {
+      const std::uint32_t hits = heat_hits(segments_.item(cell.get()).heat());
       if (coldest != nullptr && hits >= hits_min) continue;
-      coldest = &slot;
+      coldest = &cell;
       hits_min = hits;
     }
   }
   return coldest;
 }
 
-// Leaves the chain empty and gives its overflow buckets back to the pool.
+// Leaves the chain empty. Its overflow buckets are kept for putting back: another thread might use up the pool.
 Index::Gathered Index::gather(Bucket& first) noexcept {
   Gathered live;
-  std::uint32_t link = 0;  // of the bucket at hand; 0 is the first
   for (Bucket* bucket = &first; bucket != nullptr;) {
-    for (const Slot slot : bucket->slots) {
+    for (const SlotCell& cell : bucket->slots) {
+      const Slot slot = cell.get();
       if (!slot.empty() && segments_.current(slot)) live.slots[live.count++] = slot;
     }
-    const std::uint32_t following = bucket->link;
-    *bucket = Bucket{};
-    if (link != 0) {
-      bucket->link = overflow_free_;
-      overflow_free_ = link;
-    }
-    link = following;
+    const std::uint32_t link = bucket->link.load(std::memory_order_relaxed);
+    bucket->clear();
+    if (link != 0) live.spare[live.spare_count++] = link;
     bucket = link == 0 ? nullptr : &overflow_[link - 1];
   }
   return live;
 }
 
-void Index::put_back(Bucket& first, Slot slot) noexcept {
-  Slot* place = free_slot(first);
-  if (place == nullptr) {
-    Bucket* added = add_overflow(first);
-    CHECK(added != nullptr);
-    place = added->slots.data();
+// Each slot to the first chain, or the second if `second` says so of its key's hash.
+template <class Second>
+void Index::scatter(Gathered& live, Bucket& first, Bucket& second, Second&& to_second) noexcept {
+  for (std::size_t i = 0; i < live.count; ++i) {
+    const Slot slot = live.slots[i];
+    Bucket& chain = to_second(slot) ? second : first;
+    SlotCell* place = free_slot(chain);
+    if (place == nullptr) {
+      CHECK(live.spare_count > 0);
+      place = link_to(chain, live.spare[--live.spare_count]).slots.data();
+    }
+    place->set(slot);
   }
-  *place = slot;
+  if (live.spare_count == 0) return;
+  const std::scoped_lock lock(pool_mutex_);
+  while (live.spare_count > 0) {
+    const std::uint32_t link = live.spare[--live.spare_count];
+    overflow_[link - 1].link.store(overflow_free_, std::memory_order_relaxed);
+    overflow_free_ = link;
+  }
 }
+
+// --- growing and sweeping -------------------------------------------------------------------------------------------
 
 void Index::grow(std::uint64_t items) noexcept {
   if (items <= buckets() * kItemsPerBucket || buckets() >= buckets_max_) return;
-  if (!bucket_memory_.commit((buckets() + 1) * sizeof(Bucket))) return;
+  const std::unique_lock lock(growth_mutex_, std::try_to_lock);
+  if (!lock.owns_lock() || !bucket_memory_.commit((buckets() + 1) * sizeof(Bucket))) return;
   split();
 }
 
-// Two chains never need more overflow buckets than the one they were, so putting back cannot fail.
+// Two chains never need more overflow buckets than the one they were.
 void Index::split() noexcept {
-  Bucket& old_bucket = buckets_[split_];
-  Bucket& new_bucket = buckets_[buckets()];
-  new_bucket = Bucket{};
-  const std::uint64_t new_bit = low_buckets_;
-  const Gathered live = gather(old_bucket);
-  for (std::size_t i = 0; i < live.count; ++i) {
-    const bool moves = (hash_(segments_.item(live.slots[i]).key()) & new_bit) != 0;
-    put_back(moves ? new_bucket : old_bucket, live.slots[i]);
-  }
-  if (++split_ == low_buckets_) {
-    low_buckets_ *= 2;
-    split_ = 0;
-  }
+  const std::uint64_t count = buckets();
+  const std::uint64_t new_bit = std::bit_floor(count);
+  Bucket& old_bucket = buckets_[count - new_bit];
+  Bucket& new_bucket = buckets_[count];
+  hold_bucket(old_bucket);
+  Gathered live = gather(old_bucket);
+  scatter(live, old_bucket, new_bucket, [&](Slot slot) { return (hash_(segments_.item(slot).key()) & new_bit) != 0; });
+  bucket_count_.store(count + 1, std::memory_order_release);
+  let_go(old_bucket);
 }
 
 bool Index::sweep(std::uint64_t buckets_to_do) noexcept {
+  const std::scoped_lock lock(sweep_mutex_);
+  return sweep_locked(buckets_to_do);
+}
+
+bool Index::sweep_if_idle(std::uint64_t buckets_to_do) noexcept {
+  const std::unique_lock lock(sweep_mutex_, std::try_to_lock);
+  return lock.owns_lock() && sweep_locked(buckets_to_do);
+}
+
+bool Index::sweep_locked(std::uint64_t buckets_to_do) noexcept {
   const std::uint64_t end = buckets();
-  const std::uint64_t stop = std::min(end, sweep_at_ + buckets_to_do);
-  while (sweep_at_ < stop) sweep_bucket(buckets_[sweep_at_++]);
-  if (sweep_at_ < end) return false;
-  sweep_at_ = 0;
-  return true;
+  std::uint64_t at = sweep_at_.load(std::memory_order_relaxed);
+  const std::uint64_t stop = std::min(end, at + buckets_to_do);
+  while (at < stop) sweep_bucket(buckets_[at++]);
+  sweep_at_.store(at < end ? at : 0, std::memory_order_relaxed);
+  return at >= end;
 }
 
 void Index::sweep_bucket(Bucket& first) noexcept {
-  if (first.link != 0) {
-    const Gathered live = gather(first);
-    for (std::size_t i = 0; i < live.count; ++i) put_back(first, live.slots[i]);
-    return;
+  hold_bucket(first);
+  if (first.link.load(std::memory_order_relaxed) != 0) {
+    Gathered live = gather(first);
+    scatter(live, first, first, [](Slot) { return false; });
+  } else {
+    for (SlotCell& cell : first.slots) {
+      const Slot slot = cell.get();
+      if (!slot.empty() && !segments_.current(slot)) cell.set({});
+    }
   }
-  for (Slot& slot : first.slots) {
-    if (!slot.empty() && !segments_.current(slot)) slot = Slot{};
-  }
+  let_go(first);
 }
 
 void Index::check_invariants() const {
@@ -185,11 +276,12 @@ void Index::check_invariants() const {
     CHECK(length <= kOverflowMax);
     linked += length;
   }
-  for (std::uint32_t link = overflow_free_; link != 0; link = overflow_[link - 1].link) ++linked;
-  CHECK(linked == overflow_made_);
+  for (std::uint32_t link = overflow_free_; link != 0; link = overflow_[link - 1].link.load(std::memory_order_relaxed))
+    ++linked;
+  CHECK(linked == overflow_made_.load(std::memory_order_relaxed));
   for_each_current([this](std::uint64_t number, Slot slot) {
     const std::uint64_t hash = hash_(segments_.item(slot).key());
-    CHECK(bucket_of(hash) == number);
+    CHECK(bucket_of(hash, buckets()) == number);
     CHECK(Slot::tag_of(hash) == slot.tag());
   });
 }

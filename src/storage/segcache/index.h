@@ -1,7 +1,7 @@
 // The hash index: linear hashing over 64-byte buckets. It grows by splitting one bucket at a time, in order, so nothing
 // ever pauses and nothing is copied but the bucket at hand:
 //
-//   bucket   0 ... split_     split_ ... 2^level_       2^level_ ... 2^level_ + split_
+//   bucket   0 ... split      split ... 2^level         2^level ... 2^level + split
 //            already split    still to be split         what split off from the first part
 //
 // A bucket that is full gets overflow buckets, at most kOverflowMax, taken from a pool. A chain that is full to the end
@@ -10,13 +10,20 @@
 // Slots whose segment was dropped stay behind and are free (Segments::current). Their generation has only 8 bits, so
 // before it could come round again a sweep must have cleared them: sweep() goes through all buckets, over and over, a
 // bounded step at a time.
-// Owner: Store. Threads: one.
-// Limits: buckets_max given at construction; when it is reached or memory is refused, chains grow, then cold items
-//         leave.
+//
+// Owner:   Store. Threads: look_up() on any; the rest, too, through a Hold, or guarded by a mutex of its own. With one
+//          worker (`shared` = false) nothing is locked. Why it is right: docs/concurrency.md.
+// Limits:  buckets_max given at construction; when it is reached or memory is refused, chains grow, then cold items
+//          leave.
 #pragma once
 
+#include <array>
+#include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
+#include <optional>
 #include <string_view>
 
 #include "base/hash.h"
@@ -32,78 +39,120 @@ class Index {
   static constexpr unsigned kItemsPerBucket = 6;  // above this mean the index grows
   static constexpr std::size_t kChainSlotsMax = kBucketSlots * (1 + kOverflowMax);
 
+  // The chain of buckets a hash belongs to, held against all other writers; readers go on. A thread holds one at a
+  // time, and for no longer than it takes to write an item.
+  class Hold {
+   public:
+    Hold(Index& index, std::uint64_t hash) noexcept : index_(index), hash_(hash), first_(index.hold(hash)) {}
+    ~Hold() { index_.let_go(first_); }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+    [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
+
+   private:
+    friend Index;
+    Index& index_;
+    const std::uint64_t hash_;
+    Bucket& first_;
+  };
+
   // Throws std::runtime_error when the memory is not to be had. REQUIRES: `segments` outlives this.
-  Index(const Segments& segments, const KeyHash& hash, std::uint64_t initial_buckets, std::uint64_t buckets_max);
+  Index(const Segments& segments, const KeyHash& hash, std::uint64_t initial_buckets, std::uint64_t buckets_max,
+        bool shared);
 
   [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return hash_(key); }
 
-  // The slot of the item with this key, expired or not; null when there is none. Slots stay where they are until
-  // insert(), grow() or sweep().
-  [[nodiscard]] Slot* find(std::uint64_t hash, std::string_view key) noexcept;
-  // The slot with exactly this content.
-  [[nodiscard]] Slot* find(std::uint64_t hash, Slot wanted) noexcept;
-  // REQUIRES: the key is not in the index. False when the chain is full to the end.
-  [[nodiscard]] bool insert(std::uint64_t hash, Slot slot) noexcept;
-  // The slot in that chain whose item had the fewest hits. REQUIRES: insert() has just said no.
-  [[nodiscard]] Slot* coldest(std::uint64_t hash) noexcept;
+  // The slot of the item with this key, expired or not. Never waits when there is one.
+  [[nodiscard]] std::optional<Slot> look_up(std::uint64_t hash, std::string_view key) const noexcept;
 
-  // Splits one bucket if there are more than kItemsPerBucket items for each.
+  // The same for who holds the chain; null when there is none.
+  [[nodiscard]] SlotCell* find(const Hold& hold, std::string_view key) noexcept;
+  // The slot with exactly this content.
+  [[nodiscard]] SlotCell* find(const Hold& hold, Slot wanted) noexcept;
+  // REQUIRES: the key is not in the index. False when the chain is full to the end.
+  [[nodiscard]] bool insert(const Hold& hold, Slot slot) noexcept;
+  // The slot in that chain whose item had the fewest hits. REQUIRES: insert() has just said no.
+  [[nodiscard]] SlotCell* coldest(const Hold& hold) noexcept;
+
+  // Splits one bucket if there are more than kItemsPerBucket items for each, unless another thread is at it.
+  // REQUIRES: the caller holds no chain.
   void grow(std::uint64_t items) noexcept;
 
-  // Clears stale slots in that many buckets. True when this ended a sweep, and the next starts.
+  // Clears stale slots in that many buckets. True when this ended a sweep, and the next starts. REQUIRES: as grow().
   bool sweep(std::uint64_t buckets) noexcept;
-  [[nodiscard]] std::uint64_t sweep_position() const noexcept { return sweep_at_; }
+  // The same, or nothing when another thread is at it.
+  bool sweep_if_idle(std::uint64_t buckets) noexcept;
+  [[nodiscard]] std::uint64_t sweep_position() const noexcept { return sweep_at_.load(std::memory_order_relaxed); }
 
-  [[nodiscard]] std::uint64_t buckets() const noexcept { return low_buckets_ + split_; }
-  [[nodiscard]] std::uint64_t bytes() const noexcept { return (buckets() + overflow_made_) * sizeof(Bucket); }
+  [[nodiscard]] std::uint64_t buckets() const noexcept { return bucket_count_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::uint64_t bytes() const noexcept {
+    return (buckets() + overflow_made_.load(std::memory_order_relaxed)) * sizeof(Bucket);
+  }
 
-  // f(bucket number, Slot) on every slot that is current.
+  // f(bucket number, Slot) on every slot that is current. REQUIRES: no writer is under way.
   template <class F>
   void for_each_current(F&& f) const {
     for (std::uint64_t number = 0; number < buckets(); ++number) {
       for (const Bucket* bucket = &buckets_[number]; bucket != nullptr; bucket = next(*bucket)) {
-        for (const Slot slot : bucket->slots) {
+        for (const SlotCell& cell : bucket->slots) {
+          const Slot slot = cell.get();
           if (!slot.empty() && segments_.current(slot)) f(number, slot);
         }
       }
     }
   }
-  [[nodiscard]] std::uint64_t bucket_of(std::uint64_t hash) const noexcept {
-    const std::uint64_t number = hash & (low_buckets_ - 1);
-    return number < split_ ? hash & (2 * low_buckets_ - 1) : number;
+  // Of so many buckets, the one for this hash: its low bits, one more of them where the bucket has been split.
+  [[nodiscard]] static std::uint64_t bucket_of(std::uint64_t hash, std::uint64_t buckets) noexcept {
+    const std::uint64_t low_buckets = std::bit_floor(buckets);
+    const std::uint64_t number = hash & (2 * low_buckets - 1);
+    return number < buckets ? number : number - low_buckets;
   }
+  // REQUIRES: as for_each_current().
   void check_invariants() const;
 
  private:
-  // The current slots of a chain, taken out of it.
+  // The current slots of a chain, taken out of it, and the overflow buckets that it had.
   struct Gathered {
     std::array<Slot, kChainSlotsMax> slots;
+    std::array<std::uint32_t, kOverflowMax> spare;  // links
     std::size_t count = 0;
+    std::size_t spare_count = 0;
   };
 
   [[nodiscard]] Bucket* next(const Bucket& bucket) const noexcept {
-    return bucket.link == 0 ? nullptr : &overflow_[bucket.link - 1];
+    const std::uint32_t link = bucket.link.load(std::memory_order_acquire);
+    return link == 0 ? nullptr : &overflow_[link - 1];
   }
-  [[nodiscard]] Slot* free_slot(Bucket& first) noexcept;
+  [[nodiscard]] Bucket& hold(std::uint64_t hash) noexcept;
+  [[nodiscard]] bool try_hold(Bucket& first) noexcept;
+  void hold_bucket(Bucket& first) noexcept;
+  void let_go(Bucket& first) noexcept;
+
+  [[nodiscard]] SlotCell* free_slot(Bucket& first) noexcept;
   [[nodiscard]] Bucket* add_overflow(Bucket& first) noexcept;
+  Bucket& link_to(Bucket& first, std::uint32_t link) noexcept;
   [[nodiscard]] Gathered gather(Bucket& first) noexcept;
-  // REQUIRES: the chain has room: it was longer before gather(), or an overflow bucket can be had for certain.
-  void put_back(Bucket& first, Slot slot) noexcept;
+  template <class Second>
+  void scatter(Gathered& live, Bucket& first, Bucket& second, Second&& to_second) noexcept;
   void split() noexcept;
+  bool sweep_locked(std::uint64_t buckets) noexcept;
   void sweep_bucket(Bucket& first) noexcept;
 
   const Segments& segments_;
   KeyHash hash_;
+  const bool shared_;
   Region bucket_memory_;
   Region overflow_memory_;
   Bucket* buckets_;
   Bucket* overflow_;
   std::uint64_t buckets_max_;
-  std::uint64_t low_buckets_;  // 2^level
-  std::uint64_t split_ = 0;    // < low_buckets_
-  std::uint64_t sweep_at_ = 0;
-  std::uint32_t overflow_made_ = 0;  // ever taken from the pool's memory
-  std::uint32_t overflow_free_ = 0;  // a list through `link`; 0 = empty
+  std::atomic<std::uint64_t> bucket_count_;
+  std::mutex growth_mutex_;
+  std::mutex sweep_mutex_;
+  std::atomic<std::uint64_t> sweep_at_{0};  // written under its mutex
+  std::mutex pool_mutex_;
+  std::atomic<std::uint32_t> overflow_made_{0};  // ever taken from the pool's memory; written under the mutex
+  std::uint32_t overflow_free_ = 0;              // a list through `link`; 0 = empty
 };
 
 }  // namespace pelikan::storage::segcache

@@ -30,58 +30,54 @@ SegCache::~SegCache() = default;
 void SegCache::turn(const Time& now) noexcept { store_->turn(now); }
 
 std::optional<Item> SegCache::get(std::string_view key) noexcept {
-  const std::optional<Place> place = store_->find(store_->hash(key), key);
+  const std::optional<Place> place = store_->look_up(store_->hash(key), key);
   if (!place) return std::nullopt;
   store_->count_hit(store_->segments().item(*place));
   return view(*store_, *place);
 }
 
 std::optional<Item> SegCache::peek(std::string_view key) noexcept {
-  const std::optional<Place> place = store_->find(store_->hash(key), key);
+  const std::optional<Place> place = store_->look_up(store_->hash(key), key);
   if (!place) return std::nullopt;
   return view(*store_, *place);
 }
 
-SegCache::Target SegCache::find_target(std::string_view key) noexcept {
-  Target target{.key = key, .hash = store_->hash(key), .item = {}};
-  if (const std::optional<Place> place = store_->find(target.hash, key)) target.item = view(*store_, *place);
-  return target;
-}
-
-WriteResult SegCache::apply(const Target& target, const Verdict& verdict) noexcept {
+WriteResult SegCache::write(std::string_view key, void* context, Verdict (*decide)(void*, const Item*)) noexcept {
   using Status = WriteResult::Status;
-  const std::uint64_t cas_before = target.item ? target.item->cas : 0;
+  store_->prepare_write();
+  const Index::Hold hold = store_->hold(key);
+  const std::optional<Place> place = store_->find(hold, key);
+  const std::optional<Item> item = place ? std::optional(view(*store_, *place)) : std::nullopt;
+  const Verdict verdict = decide(context, item ? &*item : nullptr);
+  const std::uint64_t cas_before = item ? item->cas : 0;
   switch (verdict.kind) {
     case Verdict::Kind::kKeep: return {Status::kKept, cas_before};
     case Verdict::Kind::kErase:
-      if (target.item) erase_found(target);
+      if (place) store_->erase(hold, *place);
       return {Status::kErased, 0};
     case Verdict::Kind::kStore: break;
   }
-  if (!fits(target.key.size(), verdict.front.size() + verdict.back.size())) return {Status::kTooLarge, cas_before};
+  if (!fits(key.size(), verdict.front.size() + verdict.back.size())) return {Status::kTooLarge, cas_before};
   const std::uint32_t deadline = to_deadline(verdict.expire_at);
   if (deadline <= store_->now_sec()) {  // stored, and gone at once
-    if (target.item) erase_found(target);
+    if (place) store_->erase(hold, *place);
     return {Status::kStored, 0};
   }
-  const std::optional<Place> place = store_->append(
-      {.key = target.key, .front = verdict.front, .back = verdict.back, .flags = verdict.flags, .deadline = deadline});
-  if (!place) return {Status::kNoSpace, cas_before};
-  store_->publish(target.hash, target.key, *place);
-  return {Status::kStored, store_->segments().cas_token(*place)};
-}
-
-void SegCache::erase_found(const Target& target) noexcept {
-  if (const std::optional<Place> place = store_->find(target.hash, target.key)) store_->erase(target.hash, *place);
+  const std::optional<Place> made = store_->append(
+      {.key = key, .front = verdict.front, .back = verdict.back, .flags = verdict.flags, .deadline = deadline});
+  if (!made) return {Status::kNoSpace, cas_before};
+  store_->publish(hold, key, *made);
+  return {Status::kStored, store_->segments().cas_token(*made)};
 }
 
 bool SegCache::touch(std::string_view key, std::uint32_t expire_at) noexcept {
-  const std::uint64_t hash = store_->hash(key);
-  const std::optional<Place> place = store_->find(hash, key);
+  store_->prepare_write();
+  const Index::Hold hold = store_->hold(key);
+  const std::optional<Place> place = store_->find(hold, key);
   if (!place) return false;
   const std::uint32_t deadline = to_deadline(expire_at);
   if (deadline <= store_->now_sec()) {
-    store_->erase(hash, *place);
+    store_->erase(hold, *place);
     return true;
   }
   if (store_->extend(*place, deadline, false)) return true;
@@ -91,15 +87,16 @@ bool SegCache::touch(std::string_view key, std::uint32_t expire_at) noexcept {
       store_->append({.key = key, .front = item.value, .back = {}, .flags = item.flags, .deadline = deadline});
   if (!moved) return store_->extend(*place, deadline, true);
   store_->segments().item(*moved).set_heat(heat);
-  store_->publish(hash, key, *moved);
+  store_->publish(hold, key, *moved);
   return true;
 }
 
 bool SegCache::erase(std::string_view key) noexcept {
-  const std::uint64_t hash = store_->hash(key);
-  const std::optional<Place> place = store_->find(hash, key);
+  store_->prepare_write();
+  const Index::Hold hold = store_->hold(key);
+  const std::optional<Place> place = store_->find(hold, key);
   if (!place) return false;
-  store_->erase(hash, *place);
+  store_->erase(hold, *place);
   return true;
 }
 

@@ -15,7 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
-#include <utility>
+#include <type_traits>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -95,9 +95,10 @@ class SegCache {
   // add, cas, append and incr are lambdas. REQUIRES: decide does not call into this cache.
   template <class Decide>
   WriteResult write(std::string_view key, Decide&& decide) {
-    Target target = find_target(key);
-    const Verdict verdict = std::forward<Decide>(decide)(target.item ? &*target.item : nullptr);
-    return apply(target, verdict);
+    const auto call = [](void* context, const Item* current) -> Verdict {
+      return (*static_cast<std::remove_reference_t<Decide>*>(context))(current);
+    };
+    return write(key, static_cast<void*>(&decide), call);
   }
 
   // A new expiry under the same token where the layout can hold it, else the item is written anew. False when there is
@@ -127,12 +128,6 @@ class SegCache {
   void check_invariants() const;
 
  private:
-  // What write() found: the hash of the key, and the item if there is one.
-  struct Target {
-    std::string_view key;
-    std::uint64_t hash = 0;
-    std::optional<Item> item;
-  };
   // Where visit() is.
   struct Cursor {
     std::uint32_t segment = 0;
@@ -140,9 +135,7 @@ class SegCache {
     std::size_t scanned = 0;
   };
 
-  [[nodiscard]] Target find_target(std::string_view key) noexcept;
-  WriteResult apply(const Target& target, const Verdict& verdict) noexcept;
-  void erase_found(const Target& target) noexcept;
+  WriteResult write(std::string_view key, void* context, Verdict (*decide)(void*, const Item*)) noexcept;
   [[nodiscard]] std::optional<Item> next(Cursor& cursor) const noexcept;
 
   std::unique_ptr<Store> store_;

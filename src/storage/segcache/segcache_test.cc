@@ -39,14 +39,14 @@ std::string number(std::uint64_t n) { return "key" + std::to_string(n); }
 TEST(Generation, ComesRoundAfter256Releases) {
   Segments segments(3, 4096);
   const KeyHash hash(1);
-  Index index(segments, hash, 1, 1);
+  Index index(segments, hash, 1, 1, false);
   const SegmentId id = segments.open_new(0, 1);
   const Place place = *segments.append(id, 12);
   new (&segments.item(place)) ItemHeader(1, 0, false, 0);
   segments.item(place).fill(0, "k", {}, {});
   const Slot slot = segments.slot(hash("k"), place);
-  ASSERT_TRUE(index.insert(hash("k"), slot));
-  ASSERT_NE(index.find(hash("k"), "k"), nullptr);
+  ASSERT_TRUE(index.insert(Index::Hold(index, hash("k")), slot));
+  ASSERT_TRUE(index.look_up(hash("k"), "k"));
   for (int i = 0; i < 256; ++i) {
     segments.release(id);
     EXPECT_EQ(segments.current(slot), i == 255) << i;
@@ -57,7 +57,7 @@ TEST(Generation, ComesRoundAfter256Releases) {
     }
   }
   index.sweep(1);
-  EXPECT_NE(index.find(hash("k"), "k"), nullptr) << "a slot that looks current survives a sweep: it must come in time";
+  EXPECT_TRUE(index.look_up(hash("k"), "k")) << "a slot that looks current survives a sweep: it must come in time";
 }
 
 // Three segments recycled tens of thousands of times, an index so large that slots lie about for long, an item that is
@@ -264,7 +264,7 @@ TEST(Limits, AFullSegmentFitsAndAByteMoreDoesNot) {
 TEST(Index, LosesTheColdestWhenItIsFull) {
   Segments segments(3, 4096);
   const KeyHash hash(1);
-  Index index(segments, hash, 1, 1);
+  Index index(segments, hash, 1, 1, false);
   const SegmentId id = segments.open_new(kNeverClass, 1);
   std::size_t inserted = 0;
   for (std::uint64_t i = 0;; ++i) {
@@ -273,12 +273,12 @@ TEST(Index, LosesTheColdestWhenItIsFull) {
     auto* item = new (&segments.item(place)) ItemHeader(key.size(), 0, false, kExpiryNever);
     item->fill(0, key, {}, {});
     item->set_heat(i == 13 ? 1 : 2);
-    if (!index.insert(hash(key), segments.slot(hash(key), place))) break;
+    if (!index.insert(Index::Hold(index, hash(key)), segments.slot(hash(key), place))) break;
     ++inserted;
     index.grow(0);
   }
   EXPECT_GE(inserted, kBucketSlots);
-  EXPECT_EQ(segments.item(*index.coldest(hash("any"))).key(), number(13));
+  EXPECT_EQ(segments.item(index.coldest(Index::Hold(index, hash("any")))->get()).key(), number(13));
 }
 
 TEST(Index, GrowsFromOneBucketAndLosesNothing) {

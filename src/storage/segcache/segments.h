@@ -59,6 +59,7 @@ struct Place {
   SegmentId segment = kNoSegment;
   std::uint32_t offset = 0;
 };
+[[nodiscard]] constexpr Place place_of(Slot slot) noexcept { return {slot.segment(), slot.offset()}; }
 
 struct SegmentList {
   SegmentId head = kNoSegment;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 
 namespace pelikan::storage::segcache {
@@ -59,10 +60,25 @@ static_assert(sizeof(Slot) == 8);
 
 inline constexpr std::size_t kBucketSlots = 7;
 
+// A slot in the index. A reader that sees it sees the item it points at, too.
+class SlotCell {
+ public:
+  [[nodiscard]] Slot get() const noexcept { return {bits_.load(std::memory_order_acquire)}; }
+  void set(Slot slot) noexcept { bits_.store(slot.bits, std::memory_order_release); }
+
+ private:
+  std::atomic<std::uint64_t> bits_{0};
+};
+
 struct alignas(64) Bucket {
-  std::array<Slot, kBucketSlots> slots;
-  std::uint32_t link = 0;      // overflow bucket number + 1; 0 = the chain ends here
-  std::uint32_t reserved = 0;  // room for a lock bit and a version, when buckets are shared between threads
+  std::array<SlotCell, kBucketSlots> slots;
+  std::atomic<std::uint32_t> link{0};     // overflow bucket number + 1; 0 = the chain ends here
+  std::atomic<std::uint32_t> version{0};  // of the chain, in its first bucket; odd: a writer holds it
+
+  void clear() noexcept {
+    for (SlotCell& slot : slots) slot.set({});
+    link.store(0, std::memory_order_relaxed);
+  }
 };
 static_assert(sizeof(Bucket) == 64);
 

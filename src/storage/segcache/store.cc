@@ -22,7 +22,8 @@ std::uint64_t initial_buckets(const SegOptions& options, const Geometry& geometr
 Store::Store(const SegOptions& options, const KeyHash& hash, const Time& start)
     : now_sec_(start.floor_sec),
       segments_(Geometry::from(options).segments, Geometry::from(options).segment_bytes),
-      index_(segments_, hash, initial_buckets(options, Geometry::from(options)), buckets_max(Geometry::from(options))),
+      index_(segments_, hash, initial_buckets(options, Geometry::from(options)), buckets_max(Geometry::from(options)),
+             false),
       expiry_queue_(segments_),
       policy_(make_policy(options)),
       sparse_bytes_(segments_.segment_bytes() / static_cast<std::uint32_t>(options.compact_target())),
@@ -38,12 +39,18 @@ void Store::turn(const Time& now) noexcept {
   publish_gauges();
 }
 
-std::optional<Place> Store::find(std::uint64_t hash, std::string_view key) noexcept {
-  Slot* slot = index_.find(hash, key);
-  if (slot == nullptr) return std::nullopt;
-  const Place place{slot->segment(), slot->offset()};
+std::optional<Place> Store::look_up(std::uint64_t hash, std::string_view key) const noexcept {
+  const std::optional<Slot> slot = index_.look_up(hash, key);
+  if (!slot || segments_.deadline(place_of(*slot)) <= now_sec_) return std::nullopt;
+  return place_of(*slot);
+}
+
+std::optional<Place> Store::find(const Index::Hold& hold, std::string_view key) noexcept {
+  SlotCell* cell = index_.find(hold, key);
+  if (cell == nullptr) return std::nullopt;
+  const Place place = place_of(cell->get());
   if (segments_.deadline(place) > now_sec_) return place;
-  *slot = Slot{};
+  cell->set({});
   metrics_.hash_remove.add();
   metrics_.item_expire.add();
   retire(place);
@@ -112,31 +119,29 @@ bool Store::reclaim() noexcept {
   return true;
 }
 
-void Store::publish(std::uint64_t hash, std::string_view key, Place place) noexcept {
-  const Slot made = segments_.slot(hash, place);
-  if (Slot* slot = index_.find(hash, key); slot != nullptr) {
-    const Place old{slot->segment(), slot->offset()};
-    *slot = made;
+void Store::publish(const Index::Hold& hold, std::string_view key, Place place) noexcept {
+  const Slot made = segments_.slot(hold.hash(), place);
+  if (SlotCell* cell = index_.find(hold, key); cell != nullptr) {
+    const Place old = place_of(cell->get());
+    cell->set(made);
     metrics_.item_replace.add();
     retire(old);
     return;
   }
   metrics_.hash_insert.add();
-  if (!index_.insert(hash, made)) {
-    Slot* slot = index_.coldest(hash);
-    const Place old{slot->segment(), slot->offset()};
-    *slot = made;
-    metrics_.hash_insert_ex.add();
-    metrics_.item_evict.add();
-    retire(old);
-  }
-  index_.grow(segments_.live_items());
+  if (index_.insert(hold, made)) return;
+  SlotCell* cell = index_.coldest(hold);
+  const Place old = place_of(cell->get());
+  cell->set(made);
+  metrics_.hash_insert_ex.add();
+  metrics_.item_evict.add();
+  retire(old);
 }
 
-void Store::erase(std::uint64_t hash, Place place) noexcept {
-  Slot* slot = index_.find(hash, segments_.slot(hash, place));
-  CHECK(slot != nullptr);
-  *slot = Slot{};
+void Store::erase(const Index::Hold& hold, Place place) noexcept {
+  SlotCell* cell = index_.find(hold, segments_.slot(hold.hash(), place));
+  CHECK(cell != nullptr);
+  cell->set({});
   metrics_.hash_remove.add();
   metrics_.item_delete.add();
   retire(place);

@@ -43,8 +43,14 @@ class Store {
   void turn(const Time& now) noexcept;
   [[nodiscard]] std::uint32_t now_sec() const noexcept { return now_sec_; }
   [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return index_.hash(key); }
-  // The live item with that key. One that has expired is taken out on the way.
-  [[nodiscard]] std::optional<Place> find(std::uint64_t hash, std::string_view key) noexcept;
+  // The live item with that key.
+  [[nodiscard]] std::optional<Place> look_up(std::uint64_t hash, std::string_view key) const noexcept;
+  // Before a write, when no chain is held: what may take long is done here.
+  void prepare_write() noexcept { index_.grow(segments_.live_items()); }
+  // The chain that the key belongs to.
+  [[nodiscard]] Index::Hold hold(std::string_view key) noexcept { return Index::Hold(index_, hash(key)); }
+  // As look_up(). An item that has expired is taken out on the way.
+  [[nodiscard]] std::optional<Place> find(const Index::Hold& hold, std::string_view key) noexcept;
   void count_hit(ItemHeader& item) noexcept {
     item.set_heat(heat_after_hit(item.heat(), now_sec_, [this] { return random(); }));
   }
@@ -53,9 +59,9 @@ class Store {
   // must be published next. Nothing when the policy makes no room. REQUIRES: it fits a segment, and deadline > now.
   [[nodiscard]] std::optional<Place> append(const Record& record) noexcept;
   // Enters the item just written at `place` under its key, in the place of an older one if there is any.
-  void publish(std::uint64_t hash, std::string_view key, Place place) noexcept;
+  void publish(const Index::Hold& hold, std::string_view key, Place place) noexcept;
   // Takes the item out. REQUIRES: it is live.
-  void erase(std::uint64_t hash, Place place) noexcept;
+  void erase(const Index::Hold& hold, Place place) noexcept;
   // A new deadline in place. False when its grain is too fine or it is too far away for the segment, or, unless
   // `anywhere`, when it belongs to another class: its segment might keep it long after it expired.
   // REQUIRES: deadline > now.

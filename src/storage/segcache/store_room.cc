@@ -10,11 +10,11 @@ namespace pelikan::storage::segcache {
 bool Store::relocate(Place from, SegmentId target, Heat heat) noexcept {
   ItemHeader& item = segments_.item(from);
   const std::uint32_t deadline = segments_.deadline(from);
-  const std::uint64_t hash = index_.hash(item.key());
-  Slot* slot = index_.find(hash, segments_.slot(hash, from));
-  CHECK(slot != nullptr);
+  const Index::Hold hold(index_, index_.hash(item.key()));
+  SlotCell* cell = index_.find(hold, segments_.slot(hold.hash(), from));
+  CHECK(cell != nullptr);
   if (deadline <= now_sec_) {
-    *slot = Slot{};
+    cell->set({});
     metrics_.item_expire.add();
     segments_.retire(from);
     return false;
@@ -30,7 +30,7 @@ bool Store::relocate(Place from, SegmentId target, Heat heat) noexcept {
   copy.set_expiry_code(*code);
   copy.set_heat(heat);
   raise_deadline(target, deadline);
-  *slot = segments_.slot(hash, *to);
+  cell->set(segments_.slot(hold.hash(), *to));
   segments_.retire(from);
   metrics_.item_relink.add();
   return true;
