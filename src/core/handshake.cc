@@ -120,6 +120,7 @@ void Handshake::on_sent() {
 }
 
 void Handshake::expire() {
+  if (state_ == State::kClosing) return;
   if (state_ != State::kRefusing) listener_.handshake_timed_out(heard_, peer_);
   close();
 }

@@ -165,6 +165,7 @@ void Session::submit() {
   batch_->session = id_;
   batch_->output = std::move(output_);
   away_ = true;
+  away_bytes_ = batch_->held_bytes();
   worker_.send_to_storage(std::move(batch_));
 }
 
@@ -188,6 +189,7 @@ bool Session::collect_batch() {
 
 void Session::on_batch(std::unique_ptr<Batch> batch) {
   away_ = false;
+  away_bytes_ = 0;
   batch_ = std::move(batch);
   const std::size_t executed = std::exchange(batch_->executed, 0);
   activity_ += executed;
@@ -342,6 +344,7 @@ void Session::close() {
   input_.reset();
   output_.reset();
   wire_.reset();
+  if (batch_ != nullptr) batch_->clear();
   {
     const std::scoped_lock lock(worker_.table_mutex());
     closing_ = true;  // from here on nobody else may look at the descriptor

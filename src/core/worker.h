@@ -84,8 +84,10 @@ class Worker {
          StorageThread* storage = nullptr);
   ~Worker();
 
-  // The pools that count against the same limit. Before any thread runs.
-  void share_memory(std::vector<const BufferPool*> others) { other_pools_ = std::move(others); }
+  // All that counts against the same limit. Before any thread runs.
+  void share_memory(StorageThread::BufferMemory all) { memory_ = std::move(all); }
+  // Null without a storage thread.
+  [[nodiscard]] const StorageThread::Lane* lane() const noexcept { return lane_; }
 
   // The thread's body; returns after stop(), or when a drain has ended.
   void run();
@@ -172,7 +174,7 @@ class Worker {
   WorkerMetrics metrics_;
   TlsFailureMetrics tls_failures_;
   BufferPool buffers_;  // outlives the sessions and the loop, whose buffers come from it
-  std::vector<const BufferPool*> other_pools_;
+  StorageThread::BufferMemory memory_;
   std::unique_ptr<net::Loop> loop_;
   std::vector<char> scratch_;  // a TLS record's plain text
 
