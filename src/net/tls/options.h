@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "config/config.h"
 
@@ -42,6 +43,11 @@ struct TlsOptions : config::Section {
   // Does a file or a pattern say that TLS is wanted?
   [[nodiscard]] bool any_set() const;
   void check() const override;
+  // Throws config::Error when those patterns cannot go with these settings.
+  void check_allow(const config::List& patterns) const;
+
+ private:
+  [[noreturn]] void fail(const config::Entry& key, std::string_view what) const;
 };
 
 }  // namespace pelikan::net::tls
