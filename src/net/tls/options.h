@@ -27,7 +27,7 @@ struct TlsOptions : config::Section {
       this,
       "allow",
       {},
-      "clients let in, by name: DNS:*.web.example, URI:spiffe://prod/**, IP:10.0.0.7, EMAIL:x@y, CN:x; "
+      "clients let in, by name: DNS:*.web.example, URI:spiffe://prod/**, IP:10.0.0.0/8, EMAIL:x@y, CN:x; "
       "`*` ends at the next . / or @, `**` does not; empty: every client with a valid certificate"};
   config::Option<std::string> min_version{this, "min_version", kMinVersion, "oldest version of TLS",
                                           config::OneOf{"1.2", "1.3"}};
