@@ -1,7 +1,8 @@
 // The protocol's transcript against a whole server in this process: listener, workers, backend and storage; on both
 // engines; with one worker that owns the storage, and with four and a storage thread; over TCP in plain text, TLS 1.2,
-// TLS 1.3 and TLS with client certificates, and over the unix socket; and with two listeners that do the handshakes. Whole, and cut at every byte with the server
-// given time to see the first part alone: over TLS the two parts are two records.
+// TLS 1.3 and TLS with client certificates, and over the unix socket; and with two listeners that do the handshakes.
+// Whole, and cut at every byte with the server given time to see the first part alone: over TLS the two parts are two
+// records.
 //
 // The server's clock is the test's. A reply is read until it is what the transcript expects; a case ends with a
 // half-close, after which nothing more may come. The limit of patience is only ever reached by a failure.

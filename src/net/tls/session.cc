@@ -30,6 +30,24 @@ void append_der(X509* certificate, std::string& out) {
   i2d_X509(certificate, &at);
 }
 
+// The session is made anew in place: nothing of it is needed after the tickets were sent, but the cipher and the
+// version for who asks. The chains are OpenSSL's own; they are emptied.
+void forget_certificates(SSL* ssl) {
+  const Handle<SSL_SESSION> bare(SSL_SESSION_new());
+  if (!bare || SSL_SESSION_set_protocol_version(bare.get(), SSL_version(ssl)) != 1 ||
+      SSL_SESSION_set_cipher(bare.get(), SSL_get_current_cipher(ssl)) != 1)
+    return;
+  std::array<unsigned char, kBareSessionBytesMax> bytes;
+  const int size = i2d_SSL_SESSION(bare.get(), nullptr);
+  unsigned char* out = bytes.data();
+  if (size <= 0 || static_cast<std::size_t>(size) > bytes.size() || i2d_SSL_SESSION(bare.get(), &out) != size) return;
+  const unsigned char* in = bytes.data();
+  SSL_SESSION* session = SSL_get_session(ssl);
+  if (d2i_SSL_SESSION(&session, &in, size) == nullptr) return;
+  for (STACK_OF(X509) * chain : {SSL_get_peer_cert_chain(ssl), SSL_get0_verified_chain(ssl)})
+    while (sk_X509_num(chain) > 0) X509_free(sk_X509_pop(chain));
+}
+
 }  // namespace
 
 std::unique_ptr<Session> Session::over(Handle<SSL> ssl) {
@@ -94,26 +112,13 @@ bool Session::admit() {
   return true;
 }
 
-// The session is made anew in place, as nothing of it is needed after the tickets are sent, but the cipher and the
-// version for who asks. The chains are OpenSSL's; they are emptied.
 void Session::pack_certificates() {
-  SSL_SESSION* session = SSL_get_session(ssl_.get());
-  append_der(SSL_SESSION_get0_peer(session), certificates_);
-  STACK_OF(X509)* sent = SSL_get_peer_cert_chain(ssl_.get());
-  for (int i = 0; i < sk_X509_num(sent); ++i) append_der(sk_X509_value(sent, i), certificates_);
-  certificates_.shrink_to_fit();
-  const Handle<SSL_SESSION> bare(SSL_SESSION_new());
-  if (!bare || SSL_SESSION_set_protocol_version(bare.get(), SSL_version(ssl_.get())) != 1 ||
-      SSL_SESSION_set_cipher(bare.get(), SSL_get_current_cipher(ssl_.get())) != 1)
-    return;
-  std::array<unsigned char, kBareSessionBytesMax> bytes;
-  const int size = i2d_SSL_SESSION(bare.get(), nullptr);
-  unsigned char* out = bytes.data();
-  if (size <= 0 || static_cast<std::size_t>(size) > bytes.size() || i2d_SSL_SESSION(bare.get(), &out) != size) return;
-  const unsigned char* in = bytes.data();
-  if (d2i_SSL_SESSION(&session, &in, size) == nullptr) return;
-  for (STACK_OF(X509) * chain : {sent, SSL_get0_verified_chain(ssl_.get())})
-    while (sk_X509_num(chain) > 0) X509_free(sk_X509_pop(chain));
+  std::string der;
+  append_der(SSL_get0_peer_certificate(ssl_.get()), der);
+  const STACK_OF(X509)* sent = SSL_get_peer_cert_chain(ssl_.get());
+  for (int i = 0; i < sk_X509_num(sent); ++i) append_der(sk_X509_value(sent, i), der);
+  forget_certificates(ssl_.get());
+  certificates_ = std::string(der);  // a copy is no larger than it must be
 }
 
 bool Session::waits(int result) {
