@@ -33,6 +33,8 @@ Session::Session(Worker& worker, SessionId id, int fd, Established&& established
       peer_ended_(established.peer_ended),
       heard_(established.begun) {
   input_.join(worker.buffers());
+  worker.metrics().session_recv.add(established.receives);
+  worker.metrics().session_recv_byte.add(established.receive_bytes);
 }
 
 Session::~Session() = default;

@@ -47,8 +47,9 @@ const net::tls::Credentials* admin_credentials(const Settings& settings, const n
 }
 
 // The process, its admin port, and the wait for its end.
-void serve(const Settings& settings, const Application& application, Surroundings& surroundings) {
-  Certificates certificates;
+void serve(const config::Config& config, const Settings& settings, const Application& application,
+           Surroundings& surroundings) {
+  Certificates certificates(config);
   const net::tls::Credentials* credentials =
       certificates.add(settings.tls, [&surroundings] { surroundings.process->recheck_sessions(); });
   const net::tls::Credentials* for_admin = admin_credentials(settings, credentials, certificates);
@@ -109,7 +110,7 @@ int launch(int argc, char** argv, const std::string& name, const std::string& su
     log::configure(settings.log);
     for (const std::string& warning : config.warnings()) log::warn("{}", warning);
     const Application application = make(surroundings);
-    serve(settings, application, surroundings);
+    serve(config, settings, application, surroundings);
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s: %s\n", name.c_str(), error.what());
