@@ -19,8 +19,9 @@ struct SegOptions : config::Section {
       this, "segment_size", 0,
       "bytes of a segment, and so of the largest item; 0 picks it: the heap in 256 parts or more, 8KB to 1MB",
       config::Range{std::uint64_t{0}, 4 * config::kMiB}};
-  config::Option<std::string> eviction{this, "eviction", "merge", "what makes room when the heap is full",
-                                       config::OneOf{"none", "fifo", "merge"}};
+  config::Option<std::string> eviction{
+      this, "eviction", "seger", "what makes room when the heap is full",
+      config::OneOf{"none", "random", "random_fifo", "fifo", "cte", "util", "merge", "seger"}};
   config::Option<std::uint64_t> hash_power{
       this, "hash_power", 16, "the index starts with room for 2^this items and grows by itself", config::Range{3, 40}};
   config::Option<std::uint64_t> merge_target{
@@ -35,7 +36,7 @@ struct SegOptions : config::Section {
                                               config::Range{std::uint64_t{1}, 4 * config::kMiB}};
 
   config::Ignored overflow_factor{this, "overflow_factor", "the index grows by itself"};
-  config::Ignored admission_ratio{this, "admission_ratio", "no policy here has an admission queue"};
+  config::Ignored admission_ratio{this, "admission_ratio", "the small queue of seger is a tenth of the heap"};
   config::Ignored datapool_path{this, "datapool_path", "the heap is anonymous memory"};
 };
 

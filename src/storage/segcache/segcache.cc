@@ -44,7 +44,11 @@ std::optional<Item> SegCache::peek(std::string_view key) noexcept {
 
 SegCache::Target SegCache::find_target(std::string_view key) noexcept {
   Target target{.key = key, .hash = store_->hash(key), .item = {}};
-  if (const std::optional<Place> place = store_->find(target.hash, key)) target.item = view(*store_, *place);
+  if (const std::optional<Place> place = store_->find(target.hash, key)) {
+    target.item = view(*store_, *place);
+    target.segment = place->segment;
+    target.offset = place->offset;
+  }
   return target;
 }
 
@@ -64,8 +68,14 @@ WriteResult SegCache::apply(const Target& target, const Verdict& verdict) noexce
     if (target.item) erase_found(target);
     return {Status::kStored, 0};
   }
-  const std::optional<Place> place = store_->append(
-      {.key = target.key, .front = verdict.front, .back = verdict.back, .flags = verdict.flags, .deadline = deadline});
+  std::optional<Place> replaced;
+  if (target.item) replaced = Place{target.segment, target.offset};
+  const std::optional<Place> place = store_->append({.key = target.key,
+                                                     .front = verdict.front,
+                                                     .back = verdict.back,
+                                                     .flags = verdict.flags,
+                                                     .deadline = deadline,
+                                                     .start = store_->start_of(target.hash, replaced)});
   if (!place) return {Status::kNoSpace, cas_before};
   store_->publish(target.hash, target.key, *place);
   return {Status::kStored, store_->segments().cas_token(*place)};
@@ -86,11 +96,13 @@ bool SegCache::touch(std::string_view key, std::uint32_t expire_at) noexcept {
   }
   if (store_->extend(*place, deadline, false)) return true;
   const Item item = view(*store_, *place);
-  const Heat heat = store_->segments().item(*place).heat();
-  const std::optional<Place> moved =
-      store_->append({.key = key, .front = item.value, .back = {}, .flags = item.flags, .deadline = deadline});
+  const std::optional<Place> moved = store_->append({.key = key,
+                                                     .front = item.value,
+                                                     .back = {},
+                                                     .flags = item.flags,
+                                                     .deadline = deadline,
+                                                     .start = store_->start_of(hash, place)});
   if (!moved) return store_->extend(*place, deadline, true);
-  store_->segments().item(*moved).set_heat(heat);
   store_->publish(hash, key, *moved);
   return true;
 }
@@ -133,6 +145,7 @@ Stats SegCache::stats() const noexcept {
           .live_bytes = segments.live_bytes(),
           .heap_bytes = std::uint64_t{segments.count()} * segments.segment_bytes(),
           .index_bytes = store_->index_bytes(),
+          .policy_bytes = store_->policy_bytes(),
           .segments = segments.count(),
           .segments_free = segments.free_count(),
           .segment_bytes = segments.segment_bytes(),

@@ -60,10 +60,11 @@ struct WriteResult {
 
 // A reading of what there is. The same numbers are published as metrics once per turn.
 struct Stats {
-  std::uint64_t items = 0;        // alive, or expired and not yet noticed
-  std::uint64_t live_bytes = 0;   // of those items, headers and alignment included
-  std::uint64_t heap_bytes = 0;   // all segments
-  std::uint64_t index_bytes = 0;  // buckets and overflow buckets in use
+  std::uint64_t items = 0;         // alive, or expired and not yet noticed
+  std::uint64_t live_bytes = 0;    // of those items, headers and alignment included
+  std::uint64_t heap_bytes = 0;    // all segments
+  std::uint64_t index_bytes = 0;   // buckets and overflow buckets in use
+  std::uint64_t policy_bytes = 0;  // what the eviction policy remembers
   std::uint64_t segments = 0;
   std::uint64_t segments_free = 0;
   std::uint64_t segment_bytes = 0;
@@ -132,6 +133,8 @@ class SegCache {
     std::string_view key;
     std::uint64_t hash = 0;
     std::optional<Item> item;
+    std::uint32_t segment = 0;  // where that is
+    std::uint32_t offset = 0;
   };
   // Where visit() is.
   struct Cursor {

@@ -25,6 +25,7 @@ Store::Store(const SegOptions& options, const KeyHash& hash, const Time& start)
       index_(segments_, hash, initial_buckets(options, Geometry::from(options)), buckets_max(Geometry::from(options))),
       expiry_queue_(segments_),
       policy_(make_policy(options)),
+      heat_kind_(policy_->heat_kind()),
       sparse_bytes_(segments_.segment_bytes() / static_cast<std::uint32_t>(options.compact_target())),
       random_state_(hash("random") | 1) {
   hints_.fill(kNoSegment);
@@ -54,7 +55,8 @@ std::optional<Place> Store::append(const Record& record) noexcept {
   const auto bytes = static_cast<std::uint32_t>(record.bytes());
   pinned_ = segments_.segment_of(record.front.data());
   if (pinned_ == kNoSegment) pinned_ = segments_.segment_of(record.back.data());
-  const SegmentId id = open_for(deadline_class(record.deadline, now_sec_), bytes, record.deadline);
+  const unsigned chain = chain_of(record.start.queue, deadline_class(record.deadline, now_sec_));
+  const SegmentId id = open_for(chain, bytes, record.deadline);
   pinned_ = kNoSegment;
   if (id == kNoSegment) return std::nullopt;
 
@@ -63,6 +65,7 @@ std::optional<Place> Store::append(const Record& record) noexcept {
   const std::uint32_t code = *encode_expiry(record.deadline, at.base_sec, at.shift);
   auto* item = new (&segments_.item(place))
       ItemHeader(record.key.size(), record.front.size() + record.back.size(), record.flags != 0, code);
+  item->set_heat(record.start.heat);
   item->fill(record.flags, record.key, record.front, record.back);
   raise_deadline(id, decode_expiry(code, at.base_sec, at.shift));
   metrics_.item_allocate.add();
@@ -75,8 +78,8 @@ bool Store::takes(SegmentId id, std::uint32_t bytes, std::uint32_t deadline) con
   return bytes <= segments_.segment_bytes() - at.write_offset && encode_expiry(deadline, at.base_sec, at.shift);
 }
 
-SegmentId Store::open_for(unsigned ttl_class, std::uint32_t bytes, std::uint32_t deadline) noexcept {
-  const SegmentId open = segments_.open_segment(ttl_class);
+SegmentId Store::open_for(unsigned chain, std::uint32_t bytes, std::uint32_t deadline) noexcept {
+  SegmentId open = segments_.open_segment(chain);
   if (takes(open, bytes, deadline)) return open;
   metrics_.segment_request.add();
   // What is full may be evicted, even if it is the only one of its class. (When nothing can be evicted it stays sealed:
@@ -87,7 +90,11 @@ SegmentId Store::open_for(unsigned ttl_class, std::uint32_t bytes, std::uint32_t
     return kNoSegment;
   }
   metrics_.segment_request_success.add();
-  return segments_.open_new(ttl_class, now_sec_);
+  // Eviction may have opened one, for items that it kept.
+  open = segments_.open_segment(chain);
+  if (takes(open, bytes, deadline)) return open;
+  if (open != kNoSegment) seal(open);
+  return segments_.open_new(chain, now_sec_);
 }
 
 bool Store::refill() noexcept {
@@ -146,7 +153,7 @@ bool Store::extend(Place place, std::uint32_t deadline, bool anywhere) noexcept 
   const SegmentHeader& at = segments_.header(place.segment);
   const unsigned ttl_class = deadline_class(deadline, now_sec_);
   if (at.shift > expiry_shift(ttl_class) && deadline != kNever) return false;
-  if (!anywhere && at.ttl_class != ttl_class) return false;
+  if (!anywhere && at.ttl_class() != ttl_class) return false;
   const std::optional<std::uint32_t> code = encode_expiry(deadline, at.base_sec, at.shift);
   if (!code) return false;
   segments_.item(place).set_expiry_code(*code);
@@ -223,7 +230,7 @@ std::uint32_t Store::random() noexcept {
 
 std::uint32_t Store::oldest_sec() const noexcept {
   std::uint32_t oldest = now_sec_;
-  for (unsigned i = 0; i < kTtlClasses; ++i) {
+  for (unsigned i = 0; i < kChains; ++i) {
     const SegmentId head = segments_.chain(i).head;
     if (head != kNoSegment) oldest = std::min(oldest, segments_.header(head).created_sec);
   }
@@ -235,6 +242,7 @@ void Store::publish_gauges() noexcept {
   set(metrics_.segment_free, segments_.free_count());
   set(metrics_.segment_current, segments_.count() - segments_.free_count());
   set(metrics_.hash_bytes, index_.bytes());
+  set(metrics_.policy_bytes, policy_->bytes());
   set(metrics_.item_current, segments_.live_items());
   set(metrics_.item_current_bytes, segments_.live_bytes());
   set(metrics_.item_dead, segments_.written_items() - segments_.live_items());
