@@ -146,6 +146,7 @@ Stats SegCache::stats() const noexcept {
           .heap_bytes = std::uint64_t{segments.count()} * segments.segment_bytes(),
           .index_bytes = store_->index_bytes(),
           .policy_bytes = store_->policy_bytes(),
+          .table_bytes = segments.count() * (sizeof(SegmentHeader) + ExpiryQueue::kEntryBytes),
           .segments = segments.count(),
           .segments_free = segments.free_count(),
           .segment_bytes = segments.segment_bytes(),

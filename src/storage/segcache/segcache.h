@@ -65,6 +65,7 @@ struct Stats {
   std::uint64_t heap_bytes = 0;    // all segments
   std::uint64_t index_bytes = 0;   // buckets and overflow buckets in use
   std::uint64_t policy_bytes = 0;  // what the eviction policy remembers
+  std::uint64_t table_bytes = 0;   // segment headers and expiry queue
   std::uint64_t segments = 0;
   std::uint64_t segments_free = 0;
   std::uint64_t segment_bytes = 0;

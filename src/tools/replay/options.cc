@@ -17,10 +17,15 @@ Invocation parse_options(int argc, const char* const* argv) {
       ->capture_default_str();
   app.add_option("--set", options.settings, "a storage setting such as seg.heap_size=64MB; may be repeated")
       ->allow_extra_args(false);
-  app.add_option("--heap-fraction", options.fractions,
-                 "heap as a part of the trace's footprint; several, with commas: one run each")
+  auto* const heap = app.add_option("--heap-fraction", options.fractions,
+                                    "heap as a part of the trace's footprint; several, with commas: one run each")
+                         ->delimiter(',')
+                         ->check(CLI::Range(kFractionMin, kFractionMax));
+  std::vector<double> memory_fractions;
+  app.add_option("--memory-fraction", memory_fractions, "the same for heap, index and everything else together")
       ->delimiter(',')
-      ->check(CLI::Range(kFractionMin, kFractionMax));
+      ->check(CLI::Range(kFractionMin, kFractionMax))
+      ->excludes(heap);
   app.add_option("--threads", threads, "threads that replay; only 1 is supported yet")->capture_default_str();
   app.add_flag("--json", options.json, "one line of JSON per run");
   try {
@@ -34,6 +39,8 @@ Invocation parse_options(int argc, const char* const* argv) {
     throw UsageError("--format: `" + format + "` is not supported yet; there is twitter");
   }
   if (format != "twitter") throw UsageError("--format: `" + format + "` is unknown; there is twitter");
+  options.fractions_of_memory = !memory_fractions.empty();
+  if (options.fractions_of_memory) options.fractions = memory_fractions;
   if (threads != 1) throw UsageError("--threads: only 1 is supported yet");
   return {.options = options, .text = {}};
 }

@@ -18,6 +18,7 @@ struct Options {
   std::string trace;                  // a path, or "-"
   std::vector<std::string> settings;  // section.key=value
   std::vector<double> fractions;      // of the footprint: one run each; none: one run as the settings say
+  bool fractions_of_memory = false;   // they cover all memory of the storage, not the heap alone
   bool json = false;
 };
 

@@ -99,6 +99,21 @@ TEST(Replay, ASmallHeapEvictsAndALargeOneDoesNot) {
   EXPECT_LE(small.heap_bytes, 256u << 10);
 }
 
+// Heap, index, ghost table and segment headers together are what was asked for.
+TEST(Replay, WithinAMemoryLimitTheHeapGivesWay) {
+  std::string text;
+  for (int i = 0; i < 40000; ++i)
+    text += std::to_string(i / 100) + "," + std::to_string(i * 7919 % 9973) + ",20,80,0,get,0\n";
+  const Trace trace = trace_of(text);
+  storage::segcache::SegOptions options;
+  const std::uint64_t limit = 512 << 10;
+  const Outcome outcome = replay_within(trace, options, limit);
+  EXPECT_NEAR(static_cast<double>(outcome.memory_bytes), static_cast<double>(limit), limit / 50.0);
+  EXPECT_GT(outcome.memory_bytes, outcome.heap_bytes + outcome.index_bytes);
+  EXPECT_GT(outcome.policy_bytes, 0u);
+  EXPECT_LT(outcome.index_bytes, limit / 4);
+}
+
 TEST(Report, Json) {
   const Trace trace =
       trace_of("1,a,4,6,0,get,0\n1,b,4,6,0,get,0\n1,a,4,6,0,get,0\n1,c,4,26,0,get,0\n1,a,4,6,0,get,0\nbad\n");
@@ -132,6 +147,13 @@ TEST(Options, Accepted) {
   EXPECT_TRUE(options.json);
 }
 
+TEST(Options, FractionsOfMemory) {
+  const char* words[] = {"pelikan-replay", "-", "--memory-fraction", "0.03,0.1"};
+  const Options options = parse_options(static_cast<int>(std::size(words)), words).options.value();
+  EXPECT_EQ(options.fractions, (std::vector<double>{0.03, 0.1}));
+  EXPECT_TRUE(options.fractions_of_memory);
+}
+
 TEST(Options, Refused) {
   const std::vector<const char*> rows[] = {
       {},
@@ -142,6 +164,8 @@ TEST(Options, Refused) {
       {"-", "--heap-fraction", "0"},
       {"-", "--heap-fraction", "0.1,x"},
       {"-", "--heap-fraction", "2000"},
+      {"-", "--memory-fraction", "0"},
+      {"-", "--memory-fraction", "0.1", "--heap-fraction", "0.1"},
       {"-", "--policy", "merge"},
       {"a", "b"},
   };

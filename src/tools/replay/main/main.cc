@@ -18,8 +18,7 @@ using namespace pelikan::tools::replay;
 
 constexpr int kExitTrace = 1;
 
-void play(const Trace& trace, const storage::segcache::SegOptions& seg, const Options& options) {
-  const Outcome outcome = replay(trace, seg);
+void show(const Outcome& outcome, const Trace& trace, const Options& options) {
   std::puts((options.json ? json(outcome, trace) : table(outcome, trace)).c_str());
   std::fflush(stdout);  // a run may take long: each is shown when it is done
 }
@@ -33,11 +32,15 @@ void run(const Options& options) {
   Source source(options.trace);
   const Trace trace = read_twitter(source);
   std::fprintf(options.json ? stderr : stdout, "%s\n", describe(trace).c_str());
-  if (options.fractions.empty()) return play(trace, seg, options);
+  if (options.fractions.empty()) return show(replay(trace, seg), trace, options);
   for (const double fraction : options.fractions) {
     const auto bytes = static_cast<std::uint64_t>(fraction * static_cast<double>(trace.footprint_bytes));
-    config.set("seg.heap_size=" + std::to_string(bytes));
-    play(trace, seg, options);
+    if (options.fractions_of_memory) {
+      show(replay_within(trace, seg, bytes), trace, options);
+    } else {
+      config.set("seg.heap_size=" + std::to_string(bytes));
+      show(replay(trace, seg), trace, options);
+    }
   }
 }
 
