@@ -37,13 +37,13 @@ class Seger final : public Policy {
   [[nodiscard]] static std::uint32_t state_after_main(std::uint32_t state, std::uint32_t hits) noexcept;
 
  private:
-  static constexpr double kSmallPart = 0.1;  // of all segments: from there on small is examined before main
+  static constexpr double kSmallPart = 0.15;  // of all segments: from there on small is examined before main
   static constexpr double kMainLacks = 1.5;  // small has so many times its part: main is losing more than it gets
-  static constexpr double kKeptPart = 0.5;   // of the live bytes of an examined segment
-  static constexpr double kSteer = 1.08;
-  static constexpr double kLearn = 1.0 / 2000;
+  static constexpr double kKeptPart = 0.55;  // of the live bytes of an examined segment
+  static constexpr double kSteer = 1.03;
+  static constexpr double kLearn = 1.0 / 500;
   static constexpr std::uint32_t kHitsLearned = 8;  // more teach nothing
-  static constexpr double kGhostPart = 0.5;         // keys remembered, as a part of the items of average size that fit
+  static constexpr double kGhostPart = 1.0 / 3;     // keys remembered, as a part of the items of average size that fit
   static constexpr double kMeanWeight = 1.0 / 64;
   static constexpr unsigned kExaminationsMax = 16;
 
