@@ -37,9 +37,10 @@ class Seger final : public Policy {
   [[nodiscard]] static std::uint32_t state_after_main(std::uint32_t state, std::uint32_t hits) noexcept;
 
  private:
+  // Found on four traces, see docs/eviction.md; none is sharp.
   static constexpr double kSmallPart = 0.15;  // of all segments: from there on small is examined before main
-  static constexpr double kMainLacks = 1.5;  // small has so many times its part: main is losing more than it gets
-  static constexpr double kKeptPart = 0.55;  // of the live bytes of an examined segment
+  static constexpr double kMainLacks = 1.5;   // small has so many times its part: main is losing more than it gets
+  static constexpr double kKeptPart = 0.55;   // of the live bytes of an examined segment
   static constexpr double kSteer = 1.03;
   static constexpr double kLearn = 1.0 / 500;
   static constexpr std::uint32_t kHitsLearned = 8;  // more teach nothing
