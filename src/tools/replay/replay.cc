@@ -150,7 +150,9 @@ double Outcome::requests_per_second() const noexcept {
 }
 
 Outcome replay(const Trace& trace, const storage::segcache::SegOptions& options) {
-  return Player(trace, options).play();
+  Outcome outcome = Player(trace, options).play();
+  outcome.policy = options.eviction();
+  return outcome;
 }
 
 }  // namespace pelikan::tools::replay
