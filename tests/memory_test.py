@@ -5,7 +5,6 @@
 A heap is filled over and over with small items, so that the index is large too. Then clients connect, plain and over
 TLS, of which some leave half a request behind, which the server must keep. The data port and the admin port must agree.
 """
-import re
 import resource
 import socket
 import sys
@@ -13,6 +12,7 @@ import tempfile
 import unittest
 
 from harness import Server, rss_bytes, wait_until
+from memory_kit import ask, fill
 from pki import Pki
 from tls_kit import PATIENCE, SERVER_NAMES, client_context, connect, tls_settings
 
@@ -22,27 +22,6 @@ DIFFERENCE_MAX = 0.03
 PARTS = ['heap', 'index', 'ghost', 'buffers', 'connections', 'free', 'code', 'fixed', 'total', 'resident']
 CLIENTS = {'plain': 2000, 'tls': 500}
 HALF_BYTES = 5000
-
-
-def ask(client, command):
-    """The STAT lines of an answer, as numbers by name."""
-    client.sendall(command)
-    received = b''
-    while not received.endswith(b'END\r\n'):
-        received += client.recv(65536)
-    return {name: int(value) for name, value in re.findall(r'STAT (\w+) (\d+)\r\n', received.decode())}
-
-
-def fill(client, megabytes, value_bytes):
-    """So many megabytes of items."""
-    value = b'v' * value_bytes
-    count = megabytes * 2**20 // (value_bytes + 24)
-    for begin in range(0, count, 10_000):
-        client.sendall(b''.join(b'set key%012d 0 0 %d noreply\r\n%s\r\n' % (i, value_bytes, value)
-                                for i in range(begin, min(begin + 10_000, count))))
-    client.sendall(b'version\r\n')
-    while not client.recv(1000).endswith(b'\r\n'):
-        pass
 
 
 class Memory(unittest.TestCase):
