@@ -168,6 +168,14 @@ TEST(Admin, SegmentsReport) {
   EXPECT_EQ(server.talk("stats segments\r\n"), "STAT 1 free\r\nEND\r\n");
 }
 
+TEST(Admin, MemoryReport) {
+  Running server(plain_hooks());
+  const std::string report = server.talk("stats memory\r\n");
+  EXPECT_TRUE(report.starts_with("STAT heap 0\r\nSTAT index 0\r\n")) << report;
+  EXPECT_NE(report.find("STAT resident "), std::string::npos) << report;
+  EXPECT_TRUE(report.ends_with("\r\nEND\r\n")) << report;
+}
+
 TEST(Admin, AHookThatThrowsEndsOnlyItsSession) {
   Hooks hooks = plain_hooks();
   hooks.segments = [](const auto&) { throw std::runtime_error("no report"); };

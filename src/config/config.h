@@ -126,6 +126,8 @@ class Option final : public Entry {
   [[nodiscard]] const T& operator()() const noexcept { return value_; }
   // Was it given, in a file or on the command line?
   [[nodiscard]] bool is_set() const noexcept { return is_set_; }
+  // Those it takes, if it was declared with a list of them.
+  [[nodiscard]] const std::vector<std::string>& words() const noexcept { return words_; }
   // For tests and for values that main works out. REQUIRES: the value is allowed.
   void set(T value) {
     CHECK(permits(value));

@@ -63,6 +63,7 @@ void Session::on_data(std::string_view bytes) {
   }
   if (worker_.has_storage_thread()) serve_input();
   settle();
+  worker_.keep_buffers_bounded();
 }
 
 void Session::decrypt(std::string_view bytes) {

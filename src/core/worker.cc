@@ -85,6 +85,7 @@ bool Worker::turn() {
   now_ = clock_.now();
   now_sec_ = now_.floor_sec;
   turn_requests_ = 0;
+  shed_above_bytes_ = buffer_share();
   buffers_.set_bytes_elsewhere(memory_.bytes_outside(buffers_));
   if (lane_ == nullptr) service_.turn(now_);
   tasks_.run();
@@ -310,8 +311,10 @@ void Worker::give_away(Worker& to, double share, std::size_t sessions_max) {
   }
 }
 
-// Closes the sessions that hold most until the rest is within this worker's share. Rare, so it may look at all of them.
+// Closes the sessions that hold most until the rest is within 7/8 of this worker's share. It looks at all sessions, so
+// it comes again within the turn only when another eighth has been used.
 void Worker::shed_buffers() {
+  const std::size_t target = buffer_share() / 8 * 7;
   std::vector<Session*> holders;
   std::size_t in_use = 0;
   for (const Slot& slot : slots_) {
@@ -324,12 +327,13 @@ void Worker::shed_buffers() {
   std::ranges::sort(holders, std::ranges::greater{}, &Session::held_bytes);
   bool closed = false;
   for (Session* session : holders) {
-    if (in_use <= settings_.buffer_bytes_max / settings_.workers) break;
+    if (in_use <= target) break;
     in_use -= session->held_bytes();
     metrics_.session_buffer_exhausted.add();
     session->close();
     closed = true;
   }
+  shed_above_bytes_ = std::max(buffers_.bytes_in_use(), target) + buffer_share() / 8;
   if (!closed) return;
   static log::Limit limit;
   log::limited(limit, log::Level::kWarn,

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "metrics/memory.h"
 #include "metrics/metrics.h"
 #include "metrics/process.h"
 #include "server/certificates.h"
@@ -56,8 +57,10 @@ void serve(const config::Config& config, const Settings& settings, const Applica
   core::Process process(settings.core, *application.service, surroundings.clock, credentials);
   surroundings.process = &process;
   admin::AdminServer admin(settings.admin, make_hooks(process, certificates, application), for_admin);
+  metrics::MemoryCollector memory;
   admin.set_ready(true);
   process.start();
+  memory.mark();
   std::printf("listening server=%s admin=%s\n", process.addresses().c_str(), admin.address().c_str());
   std::fflush(stdout);
   process.wait({.on_drain = [&admin] { admin.set_ready(false); },
@@ -82,6 +85,7 @@ std::string list_metrics(const MakeApplication& make, const Surroundings& surrou
   const net::tls::ReloadMetrics admin_tls_reloads("admin_tls");
   const admin::AdminMetrics admin;
   const metrics::ProcessCollector process;
+  const metrics::MemoryCollector memory;
   return metrics::list();
 }
 

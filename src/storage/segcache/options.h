@@ -12,6 +12,10 @@ namespace pelikan::storage::segcache {
 struct SegOptions : config::Section {
   SegOptions() : Section("seg") {}
   void check() const override;  // that Geometry::from() is content
+  // Chooses heap_size (unless it was set) and index_bytes_max so that heap, index and ghost table together stay within
+  // so many bytes. Throws config::Error when heap_size was set and leaves no room. REQUIRES: bytes >= kFitBytesMin.
+  void fit_into(std::uint64_t bytes);
+  static constexpr std::uint64_t kFitBytesMin = config::kMiB;
 
   config::Option<config::Size> heap_size{this, "heap_size", config::kGiB, "memory for items",
                                          config::Range{12 * config::kKiB, 64 * config::kTiB}};
@@ -34,6 +38,8 @@ struct SegOptions : config::Section {
   config::Option<config::Size> max_value_size{this, "max_value_size", config::kMiB,
                                               "largest value; what a segment holds is a limit too",
                                               config::Range{std::uint64_t{1}, 4 * config::kMiB}};
+
+  std::uint64_t index_bytes_max = 0;  // not a setting: see fit_into(); 0: as much as the heap
 
   config::Ignored overflow_factor{this, "overflow_factor", "the index grows by itself"};
   config::Ignored admission_ratio{this, "admission_ratio", "the small queue of seger is a tenth of the heap"};

@@ -19,6 +19,8 @@ struct SegMetrics : metrics::Group {
   metrics::Gauge segment_free{this, "segment_free", "segments without items"};
   metrics::Gauge segment_current{this, "segment_current", "segments with items"};
 
+  metrics::Gauge heap_bytes{this, "heap_bytes", "memory of the heap: of the segments that were ever written to"};
+
   metrics::Counter hash_insert{this, "hash_insert", "items entered into the index"};
   metrics::Counter hash_insert_ex{this, "hash_insert_ex", "items that left because their chain of buckets was full"};
   metrics::Counter hash_remove{this, "hash_remove", "items taken out of the index one by one"};

@@ -389,6 +389,48 @@ TEST(Metrics, AreCurrentAfterATurn) {
   EXPECT_EQ(after.value("segment_current"), 1);
 }
 
+TEST(FitInto, HeapIndexAndSegmentHeadersStayWithinTheBytes) {
+  for (const std::uint64_t bytes : {kMb, 3 * kMb + 12345, 100 * kMb, 5 * config::kGiB}) {
+    for (const std::uint64_t segment : {std::uint64_t{0}, 4 * kKb, 64 * kKb}) {
+      SCOPED_TRACE(std::to_string(bytes) + " in segments of " + std::to_string(segment));
+      SegOptions options;
+      if (segment != 0) options.segment_size.set(segment);
+      options.fit_into(bytes);
+      const Geometry geometry = Geometry::from(options);
+      const std::uint64_t taken = geometry.heap_bytes() + geometry.segments * sizeof(SegmentHeader);
+      EXPECT_LE(taken + options.index_bytes_max / 4 * 5, bytes);
+      EXPECT_GE(geometry.heap_bytes(), bytes / 100 * 80);
+      EXPECT_GE(options.index_bytes_max, bytes / 100 * 9);
+    }
+  }
+}
+
+TEST(FitInto, AHeapThatIsSetStaysAndTheIndexHasTheRest) {
+  SegOptions options;
+  options.heap_size.set(64 * kMb);
+  options.fit_into(100 * kMb);
+  EXPECT_EQ(options.heap_size(), 64 * kMb);
+  EXPECT_GE(options.index_bytes_max, 28 * kMb);
+  EXPECT_LE(options.index_bytes_max, 29 * kMb);
+  EXPECT_THROW(options.fit_into(64 * kMb), config::Error);
+  EXPECT_THROW(options.fit_into(kMb), config::Error);
+}
+
+TEST(FitInto, TheIndexKeepsItsBoundAndNoStoreIsRefused) {
+  SegOptions options;
+  options.hash_power.set(20);  // as a start this would be 8 MB
+  options.fit_into(16 * kMb);
+  SegCache cache(options, KeyHash(1), at(1));
+  constexpr std::uint64_t kItems = 600'000;  // of 20 bytes: more than the index has slots
+  for (std::uint64_t i = 0; i < kItems; ++i) ASSERT_EQ(set(cache, number(i), "v"), Status::kStored) << i;
+  const Stats stats = cache.stats();
+  EXPECT_LE(stats.index_bytes, options.index_bytes_max + 2 * kMb);  // two regions, in steps of a megabyte
+  EXPECT_GT(stats.index_bytes, options.index_bytes_max / 2);
+  EXPECT_GT(stats.items, options.index_bytes_max / 11);
+  EXPECT_TRUE(cache.get(number(kItems - 1)));
+  cache.check_invariants();
+}
+
 TEST(Settings, BadCombinationsThrowOneLine) {
   EXPECT_THROW(SegCache(Options("merge", 8 * kMb, 4 * kMb), KeyHash(1), at(1)), config::Error);
   EXPECT_THROW(SegCache(Options("merge", 64 * config::kTiB, 4 * kKb), KeyHash(1), at(1)), config::Error);

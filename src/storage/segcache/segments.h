@@ -85,6 +85,9 @@ class Segments {
   [[nodiscard]] std::uint32_t free_count() const noexcept { return free_count_; }
   [[nodiscard]] std::uint32_t segment_bytes() const noexcept { return segment_bytes_; }
 
+  // Of the segments that were ever used: what the heap takes of the machine's memory.
+  [[nodiscard]] std::uint64_t touched_bytes() const noexcept { return std::uint64_t{touched_} * segment_bytes_; }
+
   [[nodiscard]] SegmentHeader& header(SegmentId id) noexcept { return headers_[id]; }
   [[nodiscard]] const SegmentHeader& header(SegmentId id) const noexcept { return headers_[id]; }
   [[nodiscard]] ItemHeader& item(Place place) const noexcept {

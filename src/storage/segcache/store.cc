@@ -9,12 +9,16 @@
 namespace pelikan::storage::segcache {
 namespace {
 
-// The index never outgrows the heap: room for items of 13 bytes on average, headers included.
-std::uint64_t buckets_max(const Geometry& geometry) { return geometry.heap_bytes() / sizeof(Bucket); }
+// The index never outgrows the heap: room for items of 13 bytes on average, headers included. Half as many overflow
+// buckets come on top, so of a given number of bytes two thirds are for buckets.
+std::uint64_t buckets_max(const SegOptions& options, const Geometry& geometry) {
+  const std::uint64_t bytes = options.index_bytes_max == 0 ? geometry.heap_bytes() : options.index_bytes_max / 3 * 2;
+  return bytes / sizeof(Bucket);
+}
 
 std::uint64_t initial_buckets(const SegOptions& options, const Geometry& geometry) {
   const std::uint64_t wanted = std::max<std::uint64_t>(1, (std::uint64_t{1} << options.hash_power()) / 8);
-  return std::min(wanted, std::bit_floor(std::max<std::uint64_t>(1, buckets_max(geometry))));
+  return std::min(wanted, std::bit_floor(std::max<std::uint64_t>(1, buckets_max(options, geometry))));
 }
 
 }  // namespace
@@ -22,7 +26,8 @@ std::uint64_t initial_buckets(const SegOptions& options, const Geometry& geometr
 Store::Store(const SegOptions& options, const KeyHash& hash, const Time& start)
     : now_sec_(start.floor_sec),
       segments_(Geometry::from(options).segments, Geometry::from(options).segment_bytes),
-      index_(segments_, hash, initial_buckets(options, Geometry::from(options)), buckets_max(Geometry::from(options))),
+      index_(segments_, hash, initial_buckets(options, Geometry::from(options)),
+             buckets_max(options, Geometry::from(options))),
       expiry_queue_(segments_),
       policy_(make_policy(options)),
       heat_kind_(policy_->heat_kind()),
@@ -241,6 +246,7 @@ void Store::publish_gauges() noexcept {
   const auto set = [](metrics::Gauge& gauge, std::uint64_t value) { gauge.set(static_cast<std::int64_t>(value)); };
   set(metrics_.segment_free, segments_.free_count());
   set(metrics_.segment_current, segments_.count() - segments_.free_count());
+  set(metrics_.heap_bytes, segments_.touched_bytes());
   set(metrics_.hash_bytes, index_.bytes());
   set(metrics_.policy_bytes, policy_->bytes());
   set(metrics_.item_current, segments_.live_items());

@@ -152,7 +152,9 @@ double Outcome::requests_per_second() const noexcept {
 }
 
 Outcome replay(const Trace& trace, const storage::segcache::SegOptions& options) {
-  return Player(trace, options).play();
+  Outcome outcome = Player(trace, options).play();
+  outcome.policy = options.eviction();
+  return outcome;
 }
 
 Outcome replay_within(const Trace& trace, storage::segcache::SegOptions& options, std::uint64_t memory_bytes) {
@@ -166,7 +168,7 @@ Outcome replay_within(const Trace& trace, storage::segcache::SegOptions& options
     options.heap_size.set(heap_bytes);
     outcome = replay(trace, options);
     const std::uint64_t besides = outcome.memory_bytes - outcome.heap_bytes;
-    if (besides >= memory_bytes) throw config::Error("--memory-fraction: less memory than the index needs");
+    if (besides >= memory_bytes) throw config::Error("--whole-memory: less memory than the index needs");
     const std::uint64_t next = memory_bytes - besides;
     if (next <= heap_bytes + memory_bytes / kTolerance && heap_bytes <= next + memory_bytes / kTolerance) break;
     heap_bytes = next;

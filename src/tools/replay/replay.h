@@ -18,6 +18,7 @@ namespace pelikan::tools::replay {
 inline constexpr std::uint32_t kTurnRequests = 64;
 
 struct Outcome {
+  std::string policy;
   std::uint64_t requests = 0;
   std::uint64_t gets = 0;
   std::uint64_t misses = 0;
@@ -44,8 +45,10 @@ struct Outcome {
 [[nodiscard]] Outcome replay_within(const Trace& trace, storage::segcache::SegOptions& options,
                                     std::uint64_t memory_bytes);
 
-[[nodiscard]] std::string json(const Outcome& outcome, const Trace& trace);   // one line
-[[nodiscard]] std::string table(const Outcome& outcome, const Trace& trace);  // for people
+[[nodiscard]] std::string json(const Outcome& outcome, const Trace& trace);  // one line
+// For people: the head, then a line per run, which may be printed as soon as it is done.
+[[nodiscard]] std::string table_head();
+[[nodiscard]] std::string table_row(const Outcome& outcome, const Trace& trace);
 // What the trace is, and how many of its lines were left out.
 [[nodiscard]] std::string describe(const Trace& trace);
 

@@ -19,6 +19,7 @@ double part_of_footprint(std::uint64_t bytes, const Trace& trace) {
 
 std::string json(const Outcome& outcome, const Trace& trace) {
   nlohmann::ordered_json out;
+  out["policy"] = outcome.policy;
   out["requests"] = outcome.requests;
   out["gets"] = outcome.gets;
   out["misses"] = outcome.misses;
@@ -42,23 +43,27 @@ std::string json(const Outcome& outcome, const Trace& trace) {
   return out.dump();
 }
 
-std::string table(const Outcome& outcome, const Trace& trace) {
+std::string table_head() {
+  return fmt::format("{:<12} {:>12} {:>9} {:>8} {:>11} {:>11} {:>9} {:>11} {:>9} {:>8} {:>10}", "policy", "heap, MB",
+                     "footprint", "segment", "object miss", "byte miss", "refused", "items", "overhead", "index",
+                     "M ops/s");
+}
+
+std::string table_row(const Outcome& outcome, const Trace& trace) {
   return fmt::format(
-      "heap {:.2f} MB ({:.3f} of the footprint) in segments of {} KiB\n"
-      "  object miss ratio {:.4f}  byte miss ratio {:.4f}  ({} misses in {} gets, {} requests counted, {} refused)\n"
-      "  {:.2f} M operations/s  index {:.2f} MB  all memory {:.2f} MB ({:.3f})  {} items  overhead {:.1f} B per item",
-      static_cast<double>(outcome.heap_bytes) / kMega, part_of_footprint(outcome.heap_bytes, trace),
-      outcome.segment_bytes / 1024, outcome.object_miss_ratio(), outcome.byte_miss_ratio(), outcome.misses,
-      outcome.gets, outcome.requests, outcome.refused, outcome.requests_per_second() / kMega,
-      static_cast<double>(outcome.index_bytes) / kMega, static_cast<double>(outcome.memory_bytes) / kMega,
-      part_of_footprint(outcome.memory_bytes, trace), outcome.items, outcome.overhead_bytes_per_item);
+      "{:<12} {:>12.2f} {:>7.2f} % {:>5} KB {:>11.4f} {:>11.4f} {:>9} {:>11} {:>7.1f} B {:>5.1f} MB {:>10.2f}",
+      outcome.policy, static_cast<double>(outcome.heap_bytes) / kMega,
+      part_of_footprint(outcome.heap_bytes, trace) * 100, outcome.segment_bytes / 1024, outcome.object_miss_ratio(),
+      outcome.byte_miss_ratio(), outcome.refused, outcome.items, outcome.overhead_bytes_per_item,
+      static_cast<double>(outcome.index_bytes) / kMega, outcome.requests_per_second() / kMega);
 }
 
 std::string describe(const Trace& trace) {
   std::string text = fmt::format("{} requests, {} keys, footprint {:.1f} MB", trace.requests.size(), trace.keys.count(),
                                  static_cast<double>(trace.footprint_bytes) / kMega);
   if (trace.malformed_lines > 0) {
-    text += fmt::format("\n{} malformed lines left out, the first is line {}", trace.malformed_lines,
+    const char* what = trace.format == Format::kTwitter ? "line" : "record";
+    text += fmt::format("\n{} malformed {}s left out, the first is {} {}", trace.malformed_lines, what, what,
                         trace.first_malformed_line);
   }
   if (trace.backward_steps > 0) {
