@@ -58,6 +58,7 @@ void serve(const config::Config& config, const Settings& settings, const Applica
   surroundings.process = &process;
   admin::AdminServer admin(settings.admin, make_hooks(process, certificates, application), for_admin);
   metrics::MemoryCollector memory;
+  const int watched_fd = certificates.watched_fd();  // who sees us listen may change the files
   admin.set_ready(true);
   process.start();
   memory.mark();
@@ -69,7 +70,7 @@ void serve(const config::Config& config, const Settings& settings, const Applica
                       log::reopen();
                       [[maybe_unused]] const auto logged = certificates.reload();
                     },
-                .watched_fd = certificates.watched_fd(),
+                .watched_fd = watched_fd,
                 .on_readable = [&certificates] { certificates.on_change(); }});
   admin.stop();
 }

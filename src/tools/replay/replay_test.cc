@@ -131,7 +131,7 @@ TEST(Report, Json) {
   EXPECT_EQ(read["footprint_bytes"], 50);
   EXPECT_EQ(read["malformed_lines"], 1);
   EXPECT_NE(describe(trace).find("1 malformed lines left out, the first is line 6"), std::string::npos);
-  EXPECT_EQ(read["policy"], "merge");
+  EXPECT_EQ(read["policy"], "seger");
 }
 
 TEST(Report, TheRowsOfTheTableStandUnderTheirHead) {
