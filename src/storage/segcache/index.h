@@ -37,6 +37,10 @@ class Index {
 
   [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return hash_(key); }
 
+  // Hints to the CPU: the first bucket of that hash; then, once it has come, what its slots with that tag point at.
+  void prefetch_bucket(std::uint64_t hash) const noexcept { __builtin_prefetch(&buckets_[bucket_of(hash)]); }
+  void prefetch_item(std::uint64_t hash) const noexcept;
+
   // The slot of the item with this key, expired or not; null when there is none. Slots stay where they are until
   // insert(), grow() or sweep().
   [[nodiscard]] Slot* find(std::uint64_t hash, std::string_view key) noexcept;
