@@ -153,6 +153,15 @@ void Index::grow(std::uint64_t items) noexcept {
   split();
 }
 
+void Index::populate() noexcept {
+  const auto ahead = [](Region& memory, std::size_t used_bytes) {
+    (void)memory.commit(std::min(used_bytes + kPopulatedAheadBytes, memory.reserved_bytes()));
+    memory.populate(used_bytes, kPopulatedAheadBytes);
+  };
+  ahead(bucket_memory_, buckets() * sizeof(Bucket));
+  ahead(overflow_memory_, overflow_made_ * sizeof(Bucket));
+}
+
 // Two chains never need more overflow buckets than the one they were, so putting back cannot fail.
 void Index::split() noexcept {
   Bucket& old_bucket = buckets_[split_];

@@ -54,6 +54,9 @@ class Index {
   // Splits one bucket if there are more than kItemsPerBucket items for each.
   void grow(std::uint64_t items) noexcept;
 
+  // A step towards memory for the buckets that are next.
+  void populate() noexcept;
+
   // Clears stale slots in that many buckets. True when this ended a sweep, and the next starts.
   bool sweep(std::uint64_t buckets) noexcept;
   [[nodiscard]] std::uint64_t sweep_position() const noexcept { return sweep_at_; }
@@ -79,6 +82,8 @@ class Index {
   void check_invariants() const;
 
  private:
+  static constexpr std::size_t kPopulatedAheadBytes = std::size_t{512} << 10;
+
   // The current slots of a chain, taken out of it.
   struct Gathered {
     std::array<Slot, kChainSlotsMax> slots;

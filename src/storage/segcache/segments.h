@@ -126,6 +126,8 @@ class Segments {
   // Whatever is in it is gone. REQUIRES: it is not free and not in the expiry queue.
   void release(SegmentId id) noexcept;
   void flush() noexcept;
+  // A step towards memory for what will be written soon.
+  void populate() noexcept { heap_.populate(std::size_t{touched_} * segment_bytes_, kPopulatedAheadBytes); }
 
   // The place of a new item of that size, counted as live. Nothing when the segment has no room for it.
   [[nodiscard]] std::optional<Place> append(SegmentId id, std::uint32_t bytes) noexcept;
@@ -169,6 +171,7 @@ class Segments {
   // more than to write it. So segments that were used before go first, in turn, as soon as there are enough of them
   // that none is reused in haste.
   static constexpr std::uint32_t kReusedInTurn = 16;
+  static constexpr std::size_t kPopulatedAheadBytes = std::size_t{2} << 20;
   SegmentList free_;  // used before
   std::uint32_t touched_ = 0;
   std::uint32_t free_count_ = 0;  // of both kinds
