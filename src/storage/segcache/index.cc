@@ -23,6 +23,19 @@ Index::Index(const Segments& segments, const KeyHash& hash, std::uint64_t initia
   }
 }
 
+// The second bucket of a chain can only be fetched: what is in it is not known yet. One item in seven is there.
+void Index::prefetch_item(std::uint64_t hash) const noexcept {
+  const std::uint32_t tag = Slot::tag_of(hash);
+  const Bucket& bucket = buckets_[bucket_of(hash)];
+  bool found = false;
+  for (const Slot slot : bucket.slots) {
+    if (slot.tag() != tag) continue;
+    segments_.prefetch(slot);
+    found = true;
+  }
+  if (!found && bucket.link != 0) __builtin_prefetch(next(bucket));
+}
+
 Slot* Index::find(std::uint64_t hash, std::string_view key) noexcept {
   const std::uint32_t tag = Slot::tag_of(hash);
   for (Bucket* bucket = &buckets_[bucket_of(hash)]; bucket != nullptr; bucket = next(*bucket)) {
@@ -138,6 +151,15 @@ void Index::grow(std::uint64_t items) noexcept {
   if (items <= buckets() * kItemsPerBucket || buckets() >= buckets_max_) return;
   if (!bucket_memory_.commit((buckets() + 1) * sizeof(Bucket))) return;
   split();
+}
+
+void Index::populate() noexcept {
+  const auto ahead = [](Region& memory, std::size_t used_bytes) {
+    (void)memory.commit(std::min(used_bytes + kPopulatedAheadBytes, memory.reserved_bytes()));
+    memory.populate(used_bytes, kPopulatedAheadBytes);
+  };
+  ahead(bucket_memory_, buckets() * sizeof(Bucket));
+  ahead(overflow_memory_, overflow_made_ * sizeof(Bucket));
 }
 
 // Two chains never need more overflow buckets than the one they were, so putting back cannot fail.

@@ -29,22 +29,34 @@ SegCache::~SegCache() = default;
 
 void SegCache::turn(const Time& now) noexcept { store_->turn(now); }
 
-std::optional<Item> SegCache::get(std::string_view key) noexcept {
-  const std::optional<Place> place = store_->find(store_->hash(key), key);
+std::uint64_t SegCache::hash_of(const Key& key) const noexcept {
+  return key.hash != 0 ? key.hash : store_->hash(key.text);
+}
+
+std::uint64_t SegCache::prefetch(std::string_view key) const noexcept {
+  const std::uint64_t hash = store_->hash(key);
+  store_->prefetch_bucket(hash);
+  return hash;
+}
+
+void SegCache::prefetch_item(std::uint64_t hash) const noexcept { store_->prefetch_item(hash); }
+
+std::optional<Item> SegCache::get(const Key& key) noexcept {
+  const std::optional<Place> place = store_->find(hash_of(key), key.text);
   if (!place) return std::nullopt;
   store_->count_hit(store_->segments().item(*place));
   return view(*store_, *place);
 }
 
-std::optional<Item> SegCache::peek(std::string_view key) noexcept {
-  const std::optional<Place> place = store_->find(store_->hash(key), key);
+std::optional<Item> SegCache::peek(const Key& key) noexcept {
+  const std::optional<Place> place = store_->find(hash_of(key), key.text);
   if (!place) return std::nullopt;
   return view(*store_, *place);
 }
 
-SegCache::Target SegCache::find_target(std::string_view key) noexcept {
-  Target target{.key = key, .hash = store_->hash(key), .item = {}};
-  if (const std::optional<Place> place = store_->find(target.hash, key)) {
+SegCache::Target SegCache::find_target(const Key& key) noexcept {
+  Target target{.key = key.text, .hash = hash_of(key), .item = {}};
+  if (const std::optional<Place> place = store_->find(target.hash, target.key)) {
     target.item = view(*store_, *place);
     target.segment = place->segment;
     target.offset = place->offset;
@@ -85,9 +97,9 @@ void SegCache::erase_found(const Target& target) noexcept {
   if (const std::optional<Place> place = store_->find(target.hash, target.key)) store_->erase(target.hash, *place);
 }
 
-bool SegCache::touch(std::string_view key, std::uint32_t expire_at) noexcept {
-  const std::uint64_t hash = store_->hash(key);
-  const std::optional<Place> place = store_->find(hash, key);
+bool SegCache::touch(const Key& key, std::uint32_t expire_at) noexcept {
+  const std::uint64_t hash = hash_of(key);
+  const std::optional<Place> place = store_->find(hash, key.text);
   if (!place) return false;
   const std::uint32_t deadline = to_deadline(expire_at);
   if (deadline <= store_->now_sec()) {
@@ -96,20 +108,20 @@ bool SegCache::touch(std::string_view key, std::uint32_t expire_at) noexcept {
   }
   if (store_->extend(*place, deadline, false)) return true;
   const Item item = view(*store_, *place);
-  const std::optional<Place> moved = store_->append({.key = key,
+  const std::optional<Place> moved = store_->append({.key = key.text,
                                                      .front = item.value,
                                                      .back = {},
                                                      .flags = item.flags,
                                                      .deadline = deadline,
                                                      .start = store_->start_of(hash, place)});
   if (!moved) return store_->extend(*place, deadline, true);
-  store_->publish(hash, key, *moved);
+  store_->publish(hash, key.text, *moved);
   return true;
 }
 
-bool SegCache::erase(std::string_view key) noexcept {
-  const std::uint64_t hash = store_->hash(key);
-  const std::optional<Place> place = store_->find(hash, key);
+bool SegCache::erase(const Key& key) noexcept {
+  const std::uint64_t hash = hash_of(key);
+  const std::optional<Place> place = store_->find(hash, key.text);
   if (!place) return false;
   store_->erase(hash, *place);
   return true;

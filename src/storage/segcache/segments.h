@@ -86,7 +86,9 @@ class Segments {
   [[nodiscard]] std::uint32_t segment_bytes() const noexcept { return segment_bytes_; }
 
   // Of the segments that were ever used: what the heap takes of the machine's memory.
-  [[nodiscard]] std::uint64_t touched_bytes() const noexcept { return std::uint64_t{touched_} * segment_bytes_; }
+  [[nodiscard]] std::uint64_t touched_bytes() const noexcept {
+    return heap_.real_bytes(std::size_t{touched_} * segment_bytes_);
+  }
 
   [[nodiscard]] SegmentHeader& header(SegmentId id) noexcept { return headers_[id]; }
   [[nodiscard]] const SegmentHeader& header(SegmentId id) const noexcept { return headers_[id]; }
@@ -94,6 +96,13 @@ class Segments {
     return *reinterpret_cast<ItemHeader*>(heap_.data() + std::size_t{place.segment} * segment_bytes_ + place.offset);
   }
   [[nodiscard]] ItemHeader& item(Slot slot) const noexcept { return item(Place{slot.segment(), slot.offset()}); }
+  // Hints to the CPU: header and first lines of the item, and its segment's header.
+  void prefetch(Slot slot) const noexcept {
+    const char* at = reinterpret_cast<const char*>(&item(slot));
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + 64);
+    __builtin_prefetch(&headers_[slot.segment()]);
+  }
   // The segment this address is in, or kNoSegment.
   [[nodiscard]] SegmentId segment_of(const char* address) const noexcept {
     if (!heap_.contains(address)) return kNoSegment;
@@ -136,6 +145,8 @@ class Segments {
   // Whatever is in it is gone. REQUIRES: it is not free and not in the expiry queue.
   void release(SegmentId id) noexcept;
   void flush() noexcept;
+  // A step towards memory for what will be written soon.
+  void populate() noexcept { heap_.populate(std::size_t{touched_} * segment_bytes_, kPopulatedAheadBytes); }
 
   // The place of a new item of that size, counted as live. Nothing when the segment has no room for it.
   [[nodiscard]] std::optional<Place> append(SegmentId id, std::uint32_t bytes) noexcept;
@@ -180,6 +191,7 @@ class Segments {
   // more than to write it. So segments that were used before go first, in turn, as soon as there are enough of them
   // that none is reused in haste.
   static constexpr std::uint32_t kReusedInTurn = 16;
+  static constexpr std::size_t kPopulatedAheadBytes = std::size_t{2} << 20;
   SegmentList free_;  // used before
   std::uint32_t touched_ = 0;
   std::uint32_t free_count_ = 0;  // of both kinds

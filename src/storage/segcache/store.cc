@@ -41,6 +41,8 @@ void Store::turn(const Time& now) noexcept {
   now_sec_ = std::max(now_sec_, now.floor_sec);
   for (int i = 0; i < kReclaimsPerTurn && reclaim(); ++i) continue;
   sweep(kSweepPerTurn);
+  segments_.populate();
+  index_.populate();
   publish_gauges();
 }
 

@@ -50,6 +50,8 @@ class Store {
   void turn(const Time& now) noexcept;
   [[nodiscard]] std::uint32_t now_sec() const noexcept { return now_sec_; }
   [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return index_.hash(key); }
+  void prefetch_bucket(std::uint64_t hash) const noexcept { index_.prefetch_bucket(hash); }
+  void prefetch_item(std::uint64_t hash) const noexcept { index_.prefetch_item(hash); }
   // The live item with that key. One that has expired is taken out on the way.
   [[nodiscard]] std::optional<Place> find(std::uint64_t hash, std::string_view key) noexcept;
   void count_hit(ItemHeader& item) noexcept {
