@@ -154,7 +154,7 @@ TEST(Admin, AnAnswerThatNeverComesIsTold) {
   {
     Hooks hooks = plain_hooks();
     hooks.flush_all = [&](std::function<void()> done) { kept = std::move(done); };
-    Running server(std::move(hooks), std::chrono::milliseconds(50));
+    Running server(std::move(hooks), std::chrono::milliseconds(500));
     EXPECT_EQ(server.talk("flush_all\r\n"), "SERVER_ERROR not done in time\r\n");
     kept();
   }
