@@ -236,6 +236,30 @@ def test_reload(site):
         assert served_name(site, server, site.ann) == 'first'
 
 
+def test_reload_of_the_allow_list(site):
+    file = site.pki.path('config.toml')
+
+    def allow(*patterns):
+        with open(file + '.new', 'w', encoding='ascii') as out:
+            out.write(f'[admin_tls]\nallow = {list(patterns)}\n')
+        os.replace(file + '.new', file)
+
+    allow('URI:spiffe://prod/ops/*')
+    settings = [word for word in site.settings(mutual=True) if '.allow=' not in word]
+    with Server(PING, settings, file=file) as server, site.connect(server, client=site.bob) as open_one:
+        open_one.sendall(b'version\r\n')
+        assert open_one.recv(100).startswith(b'VERSION ')
+        allow('URI:spiffe://prod/ops/ann')
+        server.wait_for_output('admin_tls: certificates swapped, and clients are checked again')
+        open_one.sendall(b'version\r\n')
+        assert receive_all(open_one) == b''
+        assert site.curl(server, '/healthz', client=site.bob)[0] != 0
+        allow('URI:spiffe://prod/ops/ann', 'bob')
+        server.wait_for_output('admin_tls.allow: "bob" must begin with')
+        assert site.curl(server, '/healthz', client=site.ann)[1] == 200
+        assert metric(site.fetch(server, '/metrics', client=site.ann), 'admin_tls_reload_ex') >= 1
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         site = Site(folder)

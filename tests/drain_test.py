@@ -118,7 +118,7 @@ class Late:
 
 def round_of(kind, version, pki, ca, pair):
     context = version and client_context(ca, version)
-    settings = kind.settings + (tls_settings(pair) if version else [])
+    settings = kind.settings + ['server.drain_timeout=60s'] + (tls_settings(pair) if version else [])
     with Server(os.path.join(BINARIES, kind.binary), settings) as server:
         def introduce(number):
             client = connect(server.address, context) if context else open_plain(server)

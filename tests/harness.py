@@ -22,10 +22,10 @@ SANITIZER = re.compile(r'(ERROR|WARNING): \w+Sanitizer|runtime error:')
 
 
 class Server:
-    """A Pelikan server; `settings` are section.key=value words for --set."""
+    """A Pelikan server; `settings` are section.key=value words for --set, `file` is a configuration file."""
 
-    def __init__(self, binary, settings=(), environment=None):
-        self.binary = binary
+    def __init__(self, binary, settings=(), environment=None, file=None):
+        self.binary, self.file = binary, file
         self.settings = ('server.port=0', 'admin.port=0', *os.environ.get('PELIKAN_SETTINGS', '').split(), *settings)
         self.environment = {**os.environ, **(environment or {})}
         self.port = self.admin_port = None
@@ -33,7 +33,8 @@ class Server:
         self.lines, self.ended, self.changed = [], False, threading.Condition()
 
     def command(self):
-        return [self.binary] + [word for setting in self.settings for word in ('--set', setting)]
+        file = [self.file] if self.file else []
+        return [self.binary, *file] + [word for setting in self.settings for word in ('--set', setting)]
 
     def read_ports(self, line):
         if match := LISTENING.search(line):

@@ -1,6 +1,6 @@
 """What an idle connection costs: the server's memory with many of them open, less its memory without.
 
-    idle_memory_test.py PATH_TO_SERVER [plain|tls] [CONNECTIONS] [BYTES_EACH_MAX]
+    idle_memory_test.py PATH_TO_SERVER [plain|tls|mtls] [CONNECTIONS] [BYTES_EACH_MAX]
 
 Every connection sends one request and gets its reply, so that it has used its buffers before it falls idle. A session
 of TLS gives its record buffers back when it was idle for some seconds: the memory is read when it has stopped falling.
@@ -16,8 +16,8 @@ from harness import Server, rss_bytes
 from pki import Pki
 from tls_kit import PATIENCE, SERVER_NAMES, VERSIONS, client_context, connect, tls_settings
 
-CONNECTIONS = {'plain': 10_000, 'tls': 5_000}
-BYTES_EACH_MAX = {'plain': 1024, 'tls': 16 * 1024}
+CONNECTIONS = {'plain': 10_000, 'tls': 5_000, 'mtls': 5_000}
+BYTES_EACH_MAX = {'plain': 1024, 'tls': 16 * 1024, 'mtls': 16 * 1024}
 WARM = 100
 QUIET_S, SETTLE_MAX_S = 6.5, 60  # longer than a session must be idle before its buffers go
 
@@ -67,12 +67,15 @@ def main():
         pki = Pki(folder)
         ca = pki.ca('ca')
         pair = pki.leaf(ca, 'server', san=SERVER_NAMES)
-        for version in VERSIONS if transport == 'tls' else (None,):
+        identity = pki.leaf(ca, 'web', san=['URI:spiffe://prod/ns/default/sa/web']) if transport == 'mtls' else None
+        for version in (None,) if transport == 'plain' else VERSIONS:
             settings = [f'server.max_connections={count + WARM}', 'server.drain_timeout=0ms']
             settings += tls_settings(pair) if version else []
+            settings += [f'tls.ca_file={ca.certificate}'] if identity else []
             settings += [] if ping else ['seg.heap_size=64MB']
             with Server(binary, settings) as server:
-                each, at_once = measure(server, count, request, reply, version and client_context(ca, version))
+                each, at_once = measure(server, count, request, reply,
+                                        version and client_context(ca, version, identity))
                 print(f'{version or "plain text"}: {count} idle connections cost {each:.0f} bytes each'
                       + (f', {at_once:.0f} when the last had come' if version else ''))
                 failed = failed or each > limit

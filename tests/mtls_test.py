@@ -228,6 +228,8 @@ def test_what_refuses_to_start(world):
         ([ca_file], 'tls.certificate'),
         ([certificate, key, ca_file, 'tls.allow=example.com'], 'tls.allow', 'example.com'),
         ([certificate, key, ca_file, 'tls.allow=DNS:x,IP:'], 'tls.allow', 'IP:'),
+        ([certificate, key, ca_file, 'tls.allow=IP:10.0.0.1/8'], 'tls.allow', '"IP:10.0.0.1/8"', 'network'),
+        ([certificate, key, ca_file, 'tls.allow=IP:300.*'], 'tls.allow', '"IP:300.*"', 'no IP address'),
         ([certificate, key, 'tls.ciphers=NO-SUCH-CIPHER'], 'tls.ciphers', 'NO-SUCH-CIPHER'),
         ([certificate, key, 'tls.ciphers=aNULL@SECLEVEL=0'], 'tls.ciphers'),
         ([certificate, key, 'tls.ciphersuites=TLS_NO_SUCH'], 'tls.ciphersuites', 'TLS_NO_SUCH'),

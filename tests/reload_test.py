@@ -25,6 +25,7 @@ BINARY = sys.argv[1]
 RELOADS = int(os.environ.get('PELIKAN_RELOADS', '100'))
 LOADERS = 3
 PAIRS = 10
+NOT_ALLOWED = 'HANDSHAKE_FAILURE'  # what a client is told
 
 
 class Home:
@@ -242,14 +243,14 @@ def ended(connection):
     return True
 
 
-def refused(address, context, session=None):
+def refused(address, context, session=None, reason='CERTIFICATE_REVOKED'):
     try:
         with connect(address, context, session) as connection:
             connection.sendall(b'get absent\r\n')
-            assert receive(connection, 5) == b'', 'the revoked client was answered'
-            raise AssertionError('the revoked client was not told why')
+            assert receive(connection, 5) == b'', 'who is shut out was answered'
+            raise AssertionError('who is shut out was not told why')
     except ssl.SSLError as error:
-        return error.reason.endswith('CERTIFICATE_REVOKED')
+        return error.reason.endswith(reason)
 
 
 def test_revocation(folder):
@@ -294,6 +295,92 @@ def test_revocation(folder):
                 ask(connection)
             assert server.stats()['session_no_longer_admitted'] == 5 * len(VERSIONS)
         print(f'revoked {way.__name__}: its live sessions are closed, its tickets void, others live on')
+
+
+class AllowList:
+    """A configuration file, and the server that it belongs to; the ways of Home put a new one in its place."""
+
+    def __init__(self, trust, name):
+        self.trust, self.count = trust, 0
+        self.home = Home(trust.pki.path(name), config=self.write(['DNS:good.*', 'DNS:bad.*']))
+
+    def write(self, patterns, *lines):
+        """A file of its own for each text, to be installed."""
+        self.count += 1
+        path = f'{self.trust.pki.path("config")}.{self.count}'
+        with open(path, 'w', encoding='ascii') as file:
+            file.write('\n'.join([f'[tls]\nca_file = "{self.trust.ca.certificate}"\nallow = {patterns}', *lines]))
+        return path
+
+    def start(self):
+        return Server(BINARY, tls_settings(self.trust.server), file=self.home.path('config'))
+
+
+def test_allow_list(folder):
+    trust = Trust(folder)
+    for number, way in enumerate(WAYS):
+        config = AllowList(trust, f'home{number}')
+        with config.start() as server, contextlib.ExitStack() as stack:
+            contexts = {(who, version): client_context(trust.ca, version, getattr(trust, who))
+                        for who in ('good', 'bad') for version in VERSIONS}
+            live = {key: stack.enter_context(connect(server.address, context)) for key, context in contexts.items()}
+            for connection in live.values():
+                ask(connection)
+            tickets = {key: connection.session for key, connection in live.items()}
+
+            way(server, config.home, config=config.write(['DNS:good.*']))
+            server.wait_for_stat('session_no_longer_admitted', len(VERSIONS))
+            server.wait_for_output('DNS:bad.example: no name in it is on the allow-list')
+            for (who, version), connection in live.items():
+                context, ticket = contexts[who, version], tickets[who, version]
+                if who == 'bad':
+                    assert ended(connection)
+                    for session in (ticket, None):
+                        assert refused(server.address, context, session, NOT_ALLOWED)
+                else:
+                    ask(connection)
+                    with connect(server.address, context, ticket) as again:
+                        assert not again.session_reused
+                        ask(again)
+
+            way(server, config.home, config=config.write(['DNS:**'], '[seg]\nhash_power = 10'))
+            server.wait_for_output('need a restart: seg.hash_power')
+            wait_until(lambda: server.stats()['tls_swap'] == 2, 'the wider list to be in force')
+            with connect(server.address, contexts['bad', 'TLSv1_3']) as connection:
+                ask(connection)
+            assert server.stats()['tls_reload_ex'] == 0
+        print(f'allow-list changed {way.__name__}: who is not on it has to go')
+
+
+def test_a_wrong_allow_list_changes_nothing(folder):
+    trust = Trust(folder)
+    config = AllowList(trust, 'home')
+    good = config.write(['DNS:good.*'])
+    wrong = {config.write(['DNS:good.*', 'nonsense']): 'tls.allow: "nonsense" must begin with',
+             config.write([]): 'tls.allow: is empty now',
+             config.write(['DNS:good.*'], '[seg]\nhaep_size = 1'): 'did you mean seg.heap_size?',
+             config.write(['DNS:good.*'], '[seg'): 'not valid TOML',
+             os.devnull: 'tls.allow: is empty now'}
+    with config.start() as server:
+        config.home.replace(config=good)
+        wait_until(lambda: server.stats()['tls_swap'] == 1, 'the first list')
+        contexts = {who: client_context(trust.ca, 'TLSv1_3', getattr(trust, who)) for who in ('good', 'bad')}
+        with connect(server.address, contexts['good']) as live:
+            for path, words in wrong.items():
+                for way in (by_hangup, by_replacing):
+                    count, length = server.stats()['tls_reload_ex'], len(server.output())
+                    way(server, config.home, config=path)
+                    wait_until(lambda: server.stats()['tls_reload_ex'] > count, f'{words!r} to be counted')
+                    wait_until(lambda: words in server.output()[length:], f'{words!r} in the log')
+                    ask(live)
+                    assert refused(server.address, contexts['bad'], reason=NOT_ALLOWED)
+            config.home.move_in(config=config.write(['DNS:x', 'x']))
+            with socket.create_connection(('127.0.0.1', server.admin_port), PATIENCE) as connection:
+                connection.sendall(b'POST /tls/reload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+                reply = connection.makefile('rb').read()
+            assert reply.startswith(b'HTTP/1.1 500 ') and b'tls.allow: "x" must begin with' in reply, reply
+        assert server.stats()['tls_swap'] == 1
+    print(f'{len(wrong)} wrong configuration files: counted, and nothing changed')
 
 
 def test_revoked_in_mid_handshake(folder):

@@ -152,6 +152,20 @@ class PythonSsl(TlsTest):
                 client.socket.shutdown(socket.SHUT_WR)
                 self.assertEqual(client.receive(6), b'END\r\n')
 
+    @unittest.skipIf(IS_MEMCACHED, 'memcached has no such counters')
+    def test_what_comes_with_the_handshake_is_counted(self):
+        """A request in one segment with the end of the handshake; of TLS 1.2 that is only possible when it resumes."""
+        def counted():
+            stats = self.server.stats()
+            return stats['session_recv'], stats['session_recv_byte']
+        receives, octets = counted()
+        with RecordClient(self.server.address, client_context(self.ca, 'TLSv1_3'), False) as client:
+            client.carry(client.tls.do_handshake)
+            end, request = client.made.read(), client.seal(b'get absent\r\n')
+            client.socket.sendall(end + request)
+            self.assertEqual(client.receive(5), b'END\r\n')
+            self.assertEqual(counted(), (receives + 1, octets + len(request)))
+
     def test_quit(self):
         with self.connect() as connection:
             connection.sendall(b'get absent\r\nquit\r\n')

@@ -6,11 +6,13 @@ port and says when it listens.
 """
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
+from xml.etree import ElementTree
 
 import harness
 import pki
@@ -107,7 +109,8 @@ class BenchOurs(unittest.TestCase):
                 self.assertEqual((report['offered_rate'], report['never_sent']), (3000, 0))
                 # 900 requests, give or take five times their deviation.
                 self.assertAlmostEqual(report['requests'], 900, delta=150)
-                self.assertAlmostEqual(report['achieved_rate'], 3000, delta=1000)
+                if report['generator_kept_up']:
+                    self.assertAlmostEqual(report['achieved_rate'], 3000, delta=1000)
                 self.assertGreaterEqual(report['seconds'], 0.3)
                 self.assertEqual(list(report['send_lag_us']), ['p50', 'p99', 'max'])
                 self.assertIsInstance(report['generator_kept_up'], bool)
@@ -189,6 +192,15 @@ class BenchTls(unittest.TestCase):
                 report = self.measure(server, '--tls', '--rate', 1000, '--value-size', 100000, '--fill')
                 self.assertEqual(report['misses'], 0)
 
+    def test_more_connections_than_handshakes_and_backlog(self):
+        server = segcache_tls(self.server)
+        server.settings += ('listener.max_handshakes=16',)
+        with server:
+            done = run(self.binary, '--target', f'127.0.0.1:{server.port}', '--connections', 1500, '--tls', '--json',
+                       '--duration', '0.2s')
+        self.assertEqual((done.returncode, done.stderr), (0, ''), done.stdout)
+        self.assertGreaterEqual(json.loads(done.stdout)['requests'], 1500)
+
     def test_handshakes(self):
         for start in self.servers:
             with start(self.server) as server:
@@ -245,12 +257,52 @@ class Replay(unittest.TestCase):
         self.assertEqual(len(heaps), 2)
         self.assertLess(heaps[0], heaps[1])
 
+    def test_a_run_for_each_policy_and_heap_size(self):
+        with tempfile.TemporaryDirectory() as folder:
+            chart = Path(folder) / 'curves.svg'
+            arguments = ['-', '--policy', 'fifo,MERGE', '--heap-size', '5000%,1MB']
+            done = run(self.binary, *arguments, '--chart', chart, '--json', stdin=self.trace)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            runs = [json.loads(line) for line in done.stdout.splitlines()]
+            self.assertEqual([each['policy'] for each in runs], ['fifo', 'fifo', 'merge', 'merge'])
+            self.assertEqual([each['heap_bytes'] for each in runs], [224 * 1024, 1024 * 1024] * 2)
+            curves = ElementTree.parse(chart).getroot()
+            self.assertEqual(curves.tag, '{http://www.w3.org/2000/svg}svg')
+            table = run(self.binary, *arguments, stdin=self.trace).stdout.splitlines()
+            self.assertEqual([line.split()[0] for line in table[2:]], ['policy', 'fifo', 'fifo', 'merge', 'merge'])
+
+    def test_all_policies_are_those_of_the_setting(self):
+        refusal = run(self.binary, '-', '--policy', 'lru', stdin=self.trace)
+        self.assertEqual(refusal.returncode, 78)
+        words = refusal.stderr.split('one of ')[1].split()
+        self.assertIn('merge', words)
+        done = run(self.binary, '-', '--policy', 'all', '--heap-size', '1MB', '--json', stdin=self.trace)
+        self.assertEqual([json.loads(line)['policy'] for line in done.stdout.splitlines()], words)
+
+    def test_binary_formats(self):
+        with tempfile.TemporaryDirectory() as folder:
+            records = {'trace.sbin': [struct.pack('<IQII', 1, i % 10, 16 << 22 | 100, 1 << 24) for i in range(100)],
+                       'trace.oracleGeneral': [struct.pack('<IQIq', 1, i % 10, 116, -1) for i in range(100)]}
+            for name, requests in records.items():
+                path = Path(folder) / name
+                path.write_bytes(b''.join(requests))
+                done = run(self.binary, path, '--heap-size', '1MB', '--json')
+                self.assertEqual(done.returncode, 0, done.stderr)
+                report = json.loads(done.stdout)
+                self.assertEqual((report['gets'], report['misses'], report['footprint_bytes']), (80, 0, 1160), name)
+                path.write_bytes(b''.join(requests) + b'x')
+                done = run(self.binary, path, '--heap-size', '1MB')
+                self.assertEqual((done.returncode, done.stdout), (1, ''))
+                self.assertRegex(done.stderr, r'^pelikan-replay: record 101 ends early: 1 of 2[04] bytes\n$')
+
     def test_refused(self):
         rows = [(78, []),
                 (78, ['-', '--set', 'seg']),
+                (78, ['-', '--heap-size', '1MB,1KB']),
+                (78, ['-', '--chart', '/nonexistent/curves.svg']),
                 (78, ['-', '--set', 'seg.heap_siz=64MB']),
                 (78, ['-', '--set', 'worker.threads=1']),
-                (78, ['-', '--format', 'oracle']),
+                (78, ['-', '--format', 'csv']),
                 (78, ['-', '--heap-fraction', '0.0001']),
                 (1, ['/nonexistent/trace.csv'])]
         for code, arguments in rows:

@@ -1,7 +1,8 @@
 // The protocol's transcript against a whole server in this process: listener, workers, backend and storage; on both
 // engines; with one worker that owns the storage, and with four and a storage thread; over TCP in plain text, TLS 1.2,
-// TLS 1.3 and TLS with client certificates, and over the unix socket. Whole, and cut at every byte with the server
-// given time to see the first part alone: over TLS the two parts are two records.
+// TLS 1.3 and TLS with client certificates, and over the unix socket; and with two listeners that do the handshakes.
+// Whole, and cut at every byte with the server given time to see the first part alone: over TLS the two parts are two
+// records.
 //
 // The server's clock is the test's. A reply is read until it is what the transcript expects; a case ends with a
 // half-close, after which nothing more may come. The limit of patience is only ever reached by a failure.
@@ -41,6 +42,7 @@ struct Setup {
   const char* engine;
   std::uint64_t workers;
   Transport transport;
+  std::uint64_t listeners = 1;
 
   [[nodiscard]] bool unix_socket() const { return transport == Transport::kUnix; }
   [[nodiscard]] bool tls() const { return transport >= Transport::kTls12; }
@@ -59,6 +61,7 @@ struct Options : core::CoreOptions {
     server.unix_socket.set(unix_path);
     worker.timeout.set(5);
     worker.threads.set(setup.workers);
+    listener.threads.set(setup.listeners);
     net.engine.set(setup.engine);
   }
 };
@@ -296,7 +299,8 @@ TEST_P(TranscriptOverSockets, HoldsCutAtEveryByte) {
 std::string name_of(const ::testing::TestParamInfo<Setup>& setup) {
   constexpr const char* kTransports[] = {"unix", "plain", "tls12", "tls13", "mtls"};
   return std::string(setup.param.engine) + "_" + std::to_string(setup.param.workers) + "_" +
-         kTransports[static_cast<std::size_t>(setup.param.transport)];
+         kTransports[static_cast<std::size_t>(setup.param.transport)] +
+         (setup.param.listeners == 1 ? "" : "_" + std::to_string(setup.param.listeners) + "_listeners");
 }
 
 std::vector<Setup> all_setups() {
@@ -312,6 +316,7 @@ std::vector<Setup> all_setups() {
         setups.push_back({engine, workers, transport});
       }
     }
+    setups.push_back({engine, 4, Transport::kMutualTls, 2});
   }
   return setups;
 }

@@ -154,7 +154,7 @@ TEST(Admin, AnAnswerThatNeverComesIsTold) {
   {
     Hooks hooks = plain_hooks();
     hooks.flush_all = [&](std::function<void()> done) { kept = std::move(done); };
-    Running server(std::move(hooks), std::chrono::milliseconds(50));
+    Running server(std::move(hooks), std::chrono::milliseconds(500));
     EXPECT_EQ(server.talk("flush_all\r\n"), "SERVER_ERROR not done in time\r\n");
     kept();
   }
@@ -166,6 +166,14 @@ TEST(Admin, SegmentsReport) {
   hooks.segments = [](const std::function<void(std::string)>& answer) { answer("STAT 1 free\r\n"); };
   Running server(std::move(hooks));
   EXPECT_EQ(server.talk("stats segments\r\n"), "STAT 1 free\r\nEND\r\n");
+}
+
+TEST(Admin, MemoryReport) {
+  Running server(plain_hooks());
+  const std::string report = server.talk("stats memory\r\n");
+  EXPECT_TRUE(report.starts_with("STAT heap 0\r\nSTAT index 0\r\n")) << report;
+  EXPECT_NE(report.find("STAT resident "), std::string::npos) << report;
+  EXPECT_TRUE(report.ends_with("\r\nEND\r\n")) << report;
 }
 
 TEST(Admin, AHookThatThrowsEndsOnlyItsSession) {

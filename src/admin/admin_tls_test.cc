@@ -272,7 +272,7 @@ TEST(AdminTls, SilentAndTamperingClientsAreClosed) {
   const PlainTls options;
   const tls::Credentials credentials(options);
   const tls::ClientContext context(client_options());
-  Running server(plain_hooks(), std::chrono::milliseconds(500), &credentials);
+  Running server(plain_hooks(), std::chrono::milliseconds(2000), &credentials);
   for (const char* beginning : {"", "vers", "GET / HTTP/1.1\r\nX: "}) {
     Client client(server->address(), &context);
     ASSERT_TRUE(client.secure());

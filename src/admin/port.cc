@@ -13,6 +13,7 @@
 
 #include "admin/session.h"
 #include "log/log.h"
+#include "metrics/memory.h"
 #include "net/tls/credentials.h"
 
 namespace pelikan::admin {
@@ -185,6 +186,13 @@ AdminServer::Port::Task<std::string> AdminServer::Port::answer(Session& session,
   switch (command) {
     case protocol::Command::kStats:
       co_return metrics::stat_lines(metrics::snapshot(), window_, hooks_.facts) + "END\r\n";
+    case protocol::Command::kStatsMemory: {
+      std::string lines;
+      for (const metrics::MemoryPart& part : metrics::memory_parts(metrics::snapshot())) {
+        lines += fmt::format("STAT {} {}\r\n", part.name, part.bytes);
+      }
+      co_return lines + "END\r\n";
+    }
     case protocol::Command::kVersion: co_return fmt::format("VERSION {}\r\n", hooks_.version);
     case protocol::Command::kStatsSegments: {
       if (!hooks_.segments) break;

@@ -67,6 +67,7 @@ class Buffer {
   }
 
   [[nodiscard]] std::string_view view() const noexcept { return {data_ + begin_, end_ - begin_}; }
+  [[nodiscard]] char* data() noexcept { return data_ + begin_; }
   [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
   [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }

@@ -113,9 +113,10 @@ std::string Config::nearest(std::string_view section, std::string_view key) cons
 void Config::assign(std::string_view section, std::string_view key, const Value& value, const std::string& where) {
   const std::string name = one_line(full_name(section, key));
   if (Entry* entry = find(section, key)) {
-    if (!entry->assign(value)) {
+    if (!(only_reads_ ? entry->accepts(value) : entry->assign(value))) {
       throw Error(fmt::format("{}: {} cannot be {}; allowed: {}", where, name, shown(value), entry->allowed()));
     }
+    given_[full_name(section, key)] = value;
     return;
   }
   if (const Ignored* ignored = find_ignored(section, key)) {
@@ -154,6 +155,28 @@ void Config::set(std::string_view assignment) {
   const std::string_view section = dot == std::string_view::npos ? std::string_view() : name.substr(0, dot);
   const std::string_view key = dot == std::string_view::npos ? name : name.substr(dot + 1);
   assign(section, key, std::string(assignment.substr(equals + 1)), where);
+  assignments_.emplace_back(assignment);
+}
+
+Given Config::reread() const {
+  Config reader;
+  reader.sections_ = sections_;
+  reader.only_reads_ = true;
+  for (const std::string& file : files_) reader.load_file(file);
+  for (const std::string& assignment : assignments_) reader.set(assignment);
+  return std::move(reader.given_);
+}
+
+std::vector<std::string> changed(const Given& before, const Given& after) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : before) {
+    const auto now = after.find(name);
+    if (now == after.end() || now->second != value) names.push_back(name);
+  }
+  for (const auto& [name, value] : after) {
+    if (!before.contains(name)) names.push_back(name);
+  }
+  return names;
 }
 
 std::string Config::print() const {

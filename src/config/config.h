@@ -13,7 +13,7 @@
 // T is bool, std::uint64_t, std::int64_t, double, std::string, config::Size, config::Duration or config::List.
 // Two sections may share a name (the parts of one table that belong to different modules); an option wins over an
 // Ignored of the same name.
-// Owner:   main. Threads: written before any thread starts, read by all after.
+// Owner:   main. Threads: written before any thread starts, read by all after; reread() on any.
 // Limits:  files of at most 1 MiB.
 // Failure: Error, one line, thrown while starting; a key declared twice or a default out of range is a CHECK.
 #pragma once
@@ -21,6 +21,7 @@
 #include <concepts>
 #include <cstddef>
 #include <initializer_list>
+#include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -79,6 +80,7 @@ class Entry {
   [[nodiscard]] std::string_view help() const noexcept { return help_; }
   // Takes the value, or leaves the option as it was and says no.
   [[nodiscard]] virtual bool assign(const Value& value) = 0;
+  [[nodiscard]] virtual bool accepts(const Value& value) const = 0;
   [[nodiscard]] virtual std::string allowed() const = 0;  // "a number from 1 to 256"
   [[nodiscard]] virtual std::string print() const = 0;    // the present value, as TOML
 
@@ -124,6 +126,8 @@ class Option final : public Entry {
   [[nodiscard]] const T& operator()() const noexcept { return value_; }
   // Was it given, in a file or on the command line?
   [[nodiscard]] bool is_set() const noexcept { return is_set_; }
+  // Those it takes, if it was declared with a list of them.
+  [[nodiscard]] const std::vector<std::string>& words() const noexcept { return words_; }
   // For tests and for values that main works out. REQUIRES: the value is allowed.
   void set(T value) {
     CHECK(permits(value));
@@ -132,11 +136,12 @@ class Option final : public Entry {
   }
 
   [[nodiscard]] bool assign(const Value& value) override {
-    std::optional<T> given = Codec<T>::read(value);
-    if (!given || !permits(*given)) return false;
+    std::optional<T> given = read(value);
+    if (!given) return false;
     set(std::move(*given));
     return true;
   }
+  [[nodiscard]] bool accepts(const Value& value) const override { return read(value).has_value(); }
   [[nodiscard]] std::string allowed() const override;
   [[nodiscard]] std::string print() const override { return Codec<T>::print(value_); }
 
@@ -148,6 +153,10 @@ class Option final : public Entry {
     } else {
       return static_cast<T>(value);
     }
+  }
+  [[nodiscard]] std::optional<T> read(const Value& value) const {
+    std::optional<T> given = Codec<T>::read(value);
+    return given && permits(*given) ? std::move(given) : std::nullopt;
   }
   // Spells a word as it was declared.
   [[nodiscard]] bool permits(T& value) const {
@@ -189,6 +198,11 @@ class Ignored {
   std::string_view why_;
 };
 
+// What files and assignments give options, by their full names ("server.port"). Not in it: the default holds.
+using Given = std::map<std::string, Value>;
+// The names whose values differ.
+[[nodiscard]] std::vector<std::string> changed(const Given& before, const Given& after);
+
 class Config {
  public:
   template <std::derived_from<Section>... Sections>
@@ -206,6 +220,11 @@ class Config {
   void load_text(std::string_view toml, const std::string& file_name);
   void set(std::string_view assignment);  // section.key=value, or key=value for the top of the file
 
+  [[nodiscard]] const std::vector<std::string>& files() const noexcept { return files_; }
+  [[nodiscard]] const Given& given() const noexcept { return given_; }
+  // What the same files, and the same set() on top, give now. Read and checked as then, but no option changes.
+  [[nodiscard]] Given reread() const;
+
   // One line per key that was accepted without effect, in the order they were met.
   [[nodiscard]] const std::vector<std::string>& warnings() const noexcept { return warnings_; }
   void check() const;                       // Section::check() of all
@@ -222,6 +241,9 @@ class Config {
 
   std::vector<Section*> sections_;
   std::vector<std::string> warnings_;
+  std::vector<std::string> files_, assignments_;
+  Given given_;
+  bool only_reads_ = false;
 };
 
 extern template class Option<bool>;

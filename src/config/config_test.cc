@@ -259,6 +259,45 @@ TEST(Config, FilesThatCannotBeRead) {
   std::filesystem::remove(big);
 }
 
+class Reread : public testing::Test {
+ protected:
+  void TearDown() override { std::filesystem::remove(file_); }
+  void write(std::string_view toml) const { std::ofstream(file_) << toml; }
+  std::string file_ = testing::TempDir() + "pelikan_config_reread_test.toml";
+};
+
+TEST_F(Reread, SaysWhatChangedAndChangesNothing) {
+  write("[server]\nport = 5\nallow = [\"a\"]\n[seg]\nheap_size = \"64MB\"\n");
+  Settings s;
+  s.config.load_file(file_);
+  s.config.set("server.host=h");
+  EXPECT_EQ(s.config.files(), std::vector{file_});
+  EXPECT_EQ(s.config.reread(), s.config.given());
+  write("[server]\nport = 6\nallow = [\"a\", \"b\"]\nhost = \"other\"\nfast = true\n");
+  const Given now = s.config.reread();
+  EXPECT_EQ(now.at("server.allow"), Value(List{"a", "b"}));
+  EXPECT_EQ(now.at("server.host"), Value("h"));  // what was set is still on top
+  EXPECT_EQ(changed(s.config.given(), now),
+            (std::vector<std::string>{"seg.heap_size", "server.allow", "server.port", "server.fast"}));
+  EXPECT_EQ(changed(now, now), std::vector<std::string>{});
+  EXPECT_EQ(s.server.port(), 5U);
+  EXPECT_EQ(s.server.allow(), List{"a"});
+  EXPECT_FALSE(s.server.fast());
+}
+
+TEST_F(Reread, ChecksAsTheFirstTime) {
+  write("[server]\nport = 5\n");
+  Settings s;
+  s.config.load_file(file_);
+  for (const char* wrong : {"[server]\nport = 70000\n", "[server]\nprot = 5\n", "[server\n", "[sever]\nport = 5\n"}) {
+    write(wrong);
+    EXPECT_THROW((void)s.config.reread(), Error) << wrong;
+  }
+  std::filesystem::remove(file_);
+  EXPECT_THROW((void)s.config.reread(), Error);
+  EXPECT_EQ(s.server.port(), 5U);
+}
+
 TEST(ConfigDeathTest, WrongDeclarationsAreRefused) {
   struct Twice : Section {
     Twice() : Section("twice") {}

@@ -67,7 +67,10 @@ std::string read_bounded(const std::string& path) {
 
 }  // namespace
 
-void Config::load_file(const std::string& path) { load_text(read_bounded(path), path); }
+void Config::load_file(const std::string& path) {
+  load_text(read_bounded(path), path);
+  files_.push_back(path);
+}
 
 void Config::load_text(std::string_view toml, const std::string& file_name) {
   const std::string file = one_line(file_name);

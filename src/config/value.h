@@ -32,7 +32,9 @@ using Duration = std::chrono::milliseconds;
 using List = std::vector<std::string>;
 
 // What a file or command line holds, before it meets an option.
-struct Unreadable {};  // a date, a table: nothing any option takes
+struct Unreadable {  // a date, a table: nothing any option takes
+  bool operator==(const Unreadable&) const = default;
+};
 using Value = std::variant<Unreadable, bool, std::int64_t, double, std::string, List>;
 
 // One per type that an option can have. read() gives nothing when `value` is not of that type.

@@ -31,6 +31,7 @@ class Balancer {
 
  private:
   const std::uint64_t moves_per_sec_;
+  std::uint64_t credit_ = 0;            // moves that are due, in billionths
   std::optional<std::size_t> watched_;  // the worker that was the busiest at the last tick, whose sessions are measured
 };
 

@@ -31,6 +31,9 @@ class Batch {
     requests.reset();
     input.reset();
   }
+  [[nodiscard]] std::size_t held_bytes() const noexcept {
+    return requests.capacity() + input.capacity() + output.capacity();
+  }
   void leave() noexcept {
     for (Buffer* buffer : {&requests, &input, &output}) buffer->leave_pool();
   }

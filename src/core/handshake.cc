@@ -80,6 +80,10 @@ void Handshake::leave() {
 }
 
 void Handshake::decrypt(std::string_view bytes) {
+  if (!bytes.empty()) {
+    established_->receives += 1;
+    established_->receive_bytes += bytes.size();
+  }
   while (!established_->peer_ended) {
     std::string_view plain;
     switch (tls_->receive(bytes, listener_.scratch(), plain, wire_)) {
@@ -120,6 +124,7 @@ void Handshake::on_sent() {
 }
 
 void Handshake::expire() {
+  if (state_ == State::kClosing) return;
   if (state_ != State::kRefusing) listener_.handshake_timed_out(heard_, peer_);
   close();
 }

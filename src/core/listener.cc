@@ -56,7 +56,8 @@ void Listener::turn(int timeout_ms) {
   loop_->wait(timeout_ms);
   now_ns_ = clock_.now().mono_ns;
   metrics_.event_loop.add();
-  if (paused_at_ns_ != 0) {
+  buffers_.set_bytes_elsewhere(memory_.bytes_outside(buffers_));
+  if (paused_at_ns_ != 0 && now_ns_ - paused_at_ns_ >= kAcceptPauseMs * kNanosPerMilli) {
     metrics_.pause_time.add((now_ns_ - paused_at_ns_) / 1000);
     paused_at_ns_ = 0;
   }
@@ -78,6 +79,7 @@ void Listener::last_turns() {
     return !steps_.empty() || std::ranges::any_of(handshakes_, [](const auto& one) { return one->leaving(); });
   };
   for (int i = 0; i < kLastTurnsTls && unfinished(); ++i) turn(steps_.empty() ? 1 : 0);
+  finished_ = true;
   loop_->pause_accept();
   for (const auto& handshake : handshakes_) handshake->close();
   for (int i = 0; i < kLastTurnsTls && (i == 0 || !handshakes_.empty()); ++i) {
@@ -108,6 +110,7 @@ void Listener::update_accepting() {
 // --- accepting ------------------------------------------------------------------------------------------------------
 
 void Listener::accept(net::Fd fd, bool tls) {
+  if (finished_) return;  // the kernel had accepted it already
   metrics_.tcp_accept.add();
   if (!limit_.acquire()) {
     metrics_.tcp_reject.add();

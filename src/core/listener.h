@@ -68,6 +68,9 @@ class Listener {
            std::vector<Worker*> workers, const Clock& clock);
   ~Listener();
 
+  // All that counts against the same limit. Before any thread runs.
+  void share_memory(StorageThread::BufferMemory all) { memory_ = std::move(all); }
+
   void run();
   void stop();
 
@@ -111,6 +114,7 @@ class Listener {
   ListenerMetrics metrics_;
   TlsFailureMetrics failures_;
   BufferPool buffers_;
+  StorageThread::BufferMemory memory_;
   std::unique_ptr<net::Loop> loop_;
   const std::vector<net::Listening>& sockets_;
   std::vector<std::unique_ptr<Door>> doors_;
@@ -127,6 +131,7 @@ class Listener {
   std::uint64_t swept_at_ns_ = 0;
   std::uint64_t paused_at_ns_ = 0;  // for want of descriptors; 0: not
   bool accepting_ = true;
+  bool finished_ = false;  // stopping: who comes now is turned away
   std::atomic<bool> stop_wanted_{false};
 };
 

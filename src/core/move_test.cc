@@ -3,6 +3,7 @@
 #include <random>
 
 #include "core/workers_test_kit.h"
+#include "net/tls/tls_test_kit.h"
 
 namespace pelikan::core {
 namespace {
@@ -68,6 +69,51 @@ TEST_P(MoveTest, ClientsNoticeNothingWithASharedStorage) {
 TEST_P(MoveTest, ClientsNoticeNothingWithAStorageThread) {
   start(2, true);
   talk_while_moving();
+}
+
+// Another thread lists all connections (as `stats conns` does) while TLS sessions change hands.
+TEST_P(MoveTest, ConnectionsCanBeListedWhileTlsSessionsMove) {
+  testing::Pki pki;
+  const testing::Identity ca = pki.authority("ca");
+  net::tls::TlsOptions options;
+  set_certificate(options, pki.issue(ca, {.name = "server", .san = {"DNS:localhost"}}));
+  const auto context = net::tls::Context::load(options);
+  const net::tls::ClientContext client_context(net::tls::client_options(ca, "1.3"));
+  start(2, true);
+  std::atomic<bool> done{false};
+  std::size_t listed = 0;
+  std::jthread lister([&] {
+    while (!done) {
+      for (const auto& worker : workers_) {
+        worker->visit_connections([&](const ConnectionView& view) { listed += view.tls_version.size(); });
+      }
+    }
+  });
+  net::tls::Connection connection(*context, client_context);
+  connection.run();
+  ASSERT_TRUE(connection.established());
+  auto& client = connection.client;
+  const auto fd = connect(std::move(connection.server.session));
+  const auto say = [&](const std::string& line) {
+    ASSERT_TRUE(client.session->send(line, client.wire));
+    ASSERT_TRUE(send(*fd, client.take()));
+    client.received.clear();
+    while (client.received.size() < line.size() && !client.failed()) {
+      const std::string byte = receive(*fd, 1);
+      ASSERT_FALSE(byte.empty());
+      client.feed(byte);
+    }
+    ASSERT_EQ(client.received, line);
+  };
+  for (unsigned round = 0; round < 300; ++round) {
+    say("round " + std::to_string(round) + "\n");
+    move_all(round % 2, 1 - round % 2);
+  }
+  say("the end\n");
+  done = true;
+  lister.join();
+  EXPECT_GT(moved(), 100u) << "the test does not test moving";
+  EXPECT_GT(listed, 0u);
 }
 
 // Whoever is under way when a drain begins is answered all the same, by whichever worker has it.

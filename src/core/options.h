@@ -79,6 +79,6 @@ struct CoreOptions {
 };
 
 // Raises the limit of open files as far as allowed and returns how many connections fit under it, at most `wanted`.
-[[nodiscard]] std::size_t fit_open_files(std::size_t wanted);
+[[nodiscard]] std::size_t fit_open_files(std::size_t wanted, std::size_t loops);
 
 }  // namespace pelikan::core

@@ -99,7 +99,7 @@ Process::Process(const CoreOptions& options, Service& service, const Clock& cloc
                  const net::tls::Credentials* credentials)
     : credentials_(credentials),
       engine_(net::choose_engine(engine_named(options.net.engine()))),
-      limit_(fit_open_files(options.server.max_connections())),
+      limit_(fit_open_files(options.server.max_connections(), options.worker.threads() + options.listener.threads())),
       execution_(choose_execution(options, service.thread_safe())),
       drain_timeout_ms_(static_cast<int>(options.server.drain_timeout().count())),
       unix_path_(options.server.unix_socket()),
@@ -155,16 +155,18 @@ void Process::make_listeners(const CoreOptions& options, const Service& service,
 
 // Every thread that holds buffers knows what the others hold.
 void Process::share_memory() {
-  std::vector<const BufferPool*> pools;
-  for (const auto& worker : workers_) pools.push_back(&worker->buffers());
-  if (storage_ != nullptr) pools.push_back(&storage_->buffers());
-  const auto all_but = [&pools](const BufferPool& own) {
-    std::vector<const BufferPool*> others = pools;
-    std::erase(others, &own);
-    return others;
-  };
-  for (const auto& worker : workers_) worker->share_memory(all_but(worker->buffers()));
-  if (storage_ != nullptr) storage_->share_memory(all_but(storage_->buffers()));
+  StorageThread::BufferMemory all;
+  for (const auto& listener : listeners_) all.pools.push_back(&listener->buffers());
+  for (const auto& worker : workers_) {
+    all.pools.push_back(&worker->buffers());
+    if (worker->lane() != nullptr) all.lanes.push_back(worker->lane());
+  }
+  if (storage_ != nullptr) {
+    all.pools.push_back(&storage_->buffers());
+    storage_->share_memory(all);
+  }
+  for (const auto& listener : listeners_) listener->share_memory(all);
+  for (const auto& worker : workers_) worker->share_memory(all);
 }
 
 Process::~Process() {

@@ -33,6 +33,8 @@ Session::Session(Worker& worker, SessionId id, int fd, Established&& established
       peer_ended_(established.peer_ended),
       heard_(established.begun) {
   input_.join(worker.buffers());
+  worker.metrics().session_recv.add(established.receives);
+  worker.metrics().session_recv_byte.add(established.receive_bytes);
 }
 
 Session::~Session() = default;
@@ -61,6 +63,7 @@ void Session::on_data(std::string_view bytes) {
   }
   if (worker_.has_storage_thread()) serve_input();
   settle();
+  worker_.keep_buffers_bounded();
 }
 
 void Session::decrypt(std::string_view bytes) {
@@ -165,6 +168,7 @@ void Session::submit() {
   batch_->session = id_;
   batch_->output = std::move(output_);
   away_ = true;
+  away_bytes_ = batch_->held_bytes();
   worker_.send_to_storage(std::move(batch_));
 }
 
@@ -188,6 +192,7 @@ bool Session::collect_batch() {
 
 void Session::on_batch(std::unique_ptr<Batch> batch) {
   away_ = false;
+  away_bytes_ = 0;
   batch_ = std::move(batch);
   const std::size_t executed = std::exchange(batch_->executed, 0);
   activity_ += executed;
@@ -342,6 +347,7 @@ void Session::close() {
   input_.reset();
   output_.reset();
   wire_.reset();
+  if (batch_ != nullptr) batch_->clear();
   {
     const std::scoped_lock lock(worker_.table_mutex());
     closing_ = true;  // from here on nobody else may look at the descriptor

@@ -81,9 +81,10 @@ class Session final : public net::Stream {
   [[nodiscard]] int fd() const noexcept { return fd_; }
   [[nodiscard]] bool closing() const noexcept { return closing_; }
   [[nodiscard]] ConnectionView view(std::uint32_t now_sec) const;
-  // Memory in input, output and the send under way.
+  // Memory in input, output, the batch (at home or away) and the send under way.
   [[nodiscard]] std::size_t held_bytes() const noexcept {
-    return input_.capacity() + output_.capacity() + wire_.capacity() + sending_bytes_;
+    const std::size_t in_batch = batch_ != nullptr ? batch_->held_bytes() : away_bytes_;
+    return input_.capacity() + output_.capacity() + wire_.capacity() + in_batch + sending_bytes_;
   }
 
  private:
@@ -122,7 +123,8 @@ class Session final : public net::Stream {
   std::uint64_t wanted_bytes_ = 0;          // input_ makes no whole request before it has so many
   std::uint64_t drain_bytes_ = 0;           // while draining: still to come from the kernel
   std::uint64_t activity_ = 0;
-  std::uint64_t trust_;  // TLS: the trust_fingerprint() of what verified it last
+  std::uint64_t trust_;         // TLS: the trust_fingerprint() of what verified it last
+  std::size_t away_bytes_ = 0;  // what the batch held when it left
   std::size_t sending_bytes_ = 0;
   const SessionId id_;
   const int fd_;

@@ -1,26 +1,38 @@
 #include "core/storage_thread.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "base/check.h"
 
 namespace pelikan::core {
 
-std::size_t bytes_in(const std::vector<const BufferPool*>& pools) noexcept {
-  std::size_t bytes = 0;
-  for (const BufferPool* pool : pools) bytes += pool->bytes_in_use();
-  return bytes;
+std::size_t StorageThread::BufferMemory::bytes() const noexcept {
+  std::size_t sum = 0;
+  for (const BufferPool* pool : pools) sum += pool->bytes_in_use();
+  for (const Lane* lane : lanes) sum += lane->bytes_under_way();
+  return sum;
+}
+
+std::size_t StorageThread::BufferMemory::bytes_outside(const BufferPool& own) const noexcept {
+  const std::size_t all = bytes();
+  return all - std::min(all, own.bytes_in_use());
 }
 
 void StorageThread::Lane::send(std::span<std::unique_ptr<Batch>> batches) {
-  for (auto& batch : batches) CHECK(requests_.stage(std::move(batch)));
+  for (auto& batch : batches) {
+    sent_ += batch->held_bytes();
+    CHECK(requests_.stage(std::move(batch)));
+  }
   requests_.publish();
   storage_.waker_.signal();
 }
 
 std::unique_ptr<Batch> StorageThread::Lane::receive() {
   auto batch = replies_.pop();
-  return batch ? std::move(*batch) : nullptr;
+  if (!batch) return nullptr;
+  received_ += (*batch)->held_bytes();
+  return std::move(*batch);
 }
 
 StorageThread::StorageThread(Service& service, const Clock& clock, std::size_t buffer_bytes_max)
@@ -47,7 +59,7 @@ void StorageThread::run() {
     if (!busy) waker_.wait(kWaitMs);
     service_.turn(clock_.now());
     tasks_.run();
-    buffers_.set_bytes_elsewhere(bytes_in(other_pools_));
+    buffers_.set_bytes_elsewhere(memory_.bytes_outside(buffers_));
     std::size_t depth = 0;
     for (const auto& lane : lanes_) depth += take(*lane);
     busy = depth > 0;  // more may have come meanwhile
@@ -59,7 +71,9 @@ void StorageThread::run() {
 // All that is in the lane now: no more, so that no worker waits for another's flood.
 std::size_t StorageThread::take(Lane& lane) {
   const std::size_t count = lane.requests_.consume(lane.requests_.capacity(), [&](std::unique_ptr<Batch>&& batch) {
+    const std::size_t before = batch->held_bytes();
     execute(*batch);
+    lane.grown_ += batch->held_bytes() - before;
     CHECK(lane.replies_.stage(std::move(batch)));
   });
   if (count == 0) return 0;

@@ -15,6 +15,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/published.h"
 #include "core/batch.h"
 #include "core/service.h"
 #include "core/task_queue.h"
@@ -35,12 +36,25 @@ struct StorageMetrics : metrics::Group {
 
 class StorageThread {
  public:
+  class Lane;
+
+  // Where all buffers of connections are: what server.buffer_memory bounds.
+  struct BufferMemory {
+    std::vector<const BufferPool*> pools;
+    std::vector<const Lane*> lanes;
+
+    [[nodiscard]] std::size_t bytes() const noexcept;
+    [[nodiscard]] std::size_t bytes_outside(const BufferPool& own) const noexcept;
+  };
+
   class Lane {
    public:
     // All of them, in order. Wakes the storage thread.
     void send(std::span<std::unique_ptr<Batch>> batches);
     // The next batch that has come back, or null.
     [[nodiscard]] std::unique_ptr<Batch> receive();
+    // What the batches in the lane hold, which is in no pool. Any thread: what it says may be a moment old.
+    [[nodiscard]] std::size_t bytes_under_way() const noexcept { return sent_ + grown_ - received_; }
 
    private:
     friend class StorageThread;
@@ -51,6 +65,10 @@ class StorageThread {
     SpscRing<std::unique_ptr<Batch>> requests_;
     SpscRing<std::unique_ptr<Batch>> replies_;
     net::Loop& worker_;
+    // Bytes so far; only their sum has a meaning.
+    Published<std::size_t> sent_{0};
+    Published<std::size_t> grown_{0};  // by the replies, while they were with the storage; may wrap
+    Published<std::size_t> received_{0};
   };
 
   // `buffer_bytes_max` is the limit of all threads together.
@@ -58,8 +76,8 @@ class StorageThread {
 
   // REQUIRES: at most `batches_max` batches are under way in it at once; `worker` outlives the thread.
   [[nodiscard]] Lane& add_lane(std::size_t batches_max, net::Loop& worker);
-  // The pools that count against the same limit.
-  void share_memory(std::vector<const BufferPool*> others) { other_pools_ = std::move(others); }
+  // All that counts against the same limit.
+  void share_memory(BufferMemory all) { memory_ = std::move(all); }
   [[nodiscard]] const BufferPool& buffers() const noexcept { return buffers_; }
 
   // The thread's body; returns after stop(). REQUIRES of stop(): all workers have ended.
@@ -78,14 +96,11 @@ class StorageThread {
   const Clock& clock_;
   StorageMetrics metrics_;
   BufferPool buffers_;
-  std::vector<const BufferPool*> other_pools_;
+  BufferMemory memory_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   TaskQueue tasks_;
   Waker waker_;
   std::atomic<bool> stop_wanted_{false};
 };
-
-// What counts in pools other than one's own.
-[[nodiscard]] std::size_t bytes_in(const std::vector<const BufferPool*>& pools) noexcept;
 
 }  // namespace pelikan::core

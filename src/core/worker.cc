@@ -85,7 +85,8 @@ bool Worker::turn() {
   now_ = clock_.now();
   now_sec_ = now_.floor_sec;
   turn_requests_ = 0;
-  if (!other_pools_.empty()) buffers_.set_bytes_elsewhere(bytes_in(other_pools_));
+  shed_above_bytes_ = buffer_share();
+  buffers_.set_bytes_elsewhere(memory_.bytes_outside(buffers_));
   if (lane_ == nullptr) service_.turn(now_);
   tasks_.run();
   adopt_established();
@@ -177,10 +178,10 @@ void Worker::bury(Session& session) {
 
 void Worker::pass_on(Session& session, net::Fd fd) {
   Worker* const to = drain_ == Drain::kNo ? session.destination() : nullptr;
+  const std::uint32_t slot = session.id().slot;
+  graveyard_.push_back(take_out(session));  // first: nobody else may look at it while it gives itself up
   auto established = std::make_unique<Established>(session.take_state());
   established->fd = std::move(fd);
-  const std::uint32_t slot = session.id().slot;
-  graveyard_.push_back(take_out(session));
   if (to != nullptr && to->adopt(established)) {
     metrics_.session_moved.add();
   } else {  // nobody moves during a drain
@@ -310,28 +311,29 @@ void Worker::give_away(Worker& to, double share, std::size_t sessions_max) {
   }
 }
 
-// Closes the sessions that hold most until the rest is within this worker's share. Rare, so it may look at all of them.
+// Closes the sessions that hold most until the rest is within 7/8 of this worker's share. It looks at all sessions, so
+// it comes again within the turn only when another eighth has been used.
 void Worker::shed_buffers() {
+  const std::size_t target = buffer_share() / 8 * 7;
   std::vector<Session*> holders;
-  std::size_t in_use = buffers_.bytes_in_use();
+  std::size_t in_use = 0;
   for (const Slot& slot : slots_) {
     Session* session = slot.session.get();
     if (session == nullptr || session->held_bytes() == 0) continue;
-    if (session->closing()) {
-      in_use -= std::min(in_use, session->held_bytes());  // comes back with its last send
-    } else {
-      holders.push_back(session);
-    }
+    if (session->closing()) continue;  // its memory comes back with its last send or its batch
+    in_use += session->held_bytes();
+    holders.push_back(session);
   }
   std::ranges::sort(holders, std::ranges::greater{}, &Session::held_bytes);
   bool closed = false;
   for (Session* session : holders) {
-    if (in_use <= settings_.buffer_bytes_max / settings_.workers) break;
-    in_use -= std::min(in_use, session->held_bytes());
+    if (in_use <= target) break;
+    in_use -= session->held_bytes();
     metrics_.session_buffer_exhausted.add();
     session->close();
     closed = true;
   }
+  shed_above_bytes_ = std::max(buffers_.bytes_in_use(), target) + buffer_share() / 8;
   if (!closed) return;
   static log::Limit limit;
   log::limited(limit, log::Level::kWarn,

@@ -84,8 +84,10 @@ class Worker {
          StorageThread* storage = nullptr);
   ~Worker();
 
-  // The pools that count against the same limit. Before any thread runs.
-  void share_memory(std::vector<const BufferPool*> others) { other_pools_ = std::move(others); }
+  // All that counts against the same limit. Before any thread runs.
+  void share_memory(StorageThread::BufferMemory all) { memory_ = std::move(all); }
+  // Null without a storage thread.
+  [[nodiscard]] const StorageThread::Lane* lane() const noexcept { return lane_; }
 
   // The thread's body; returns after stop(), or when a drain has ended.
   void run();
@@ -131,6 +133,10 @@ class Worker {
   void tls_on_plain_port(int fd);
   void no_longer_admitted(const net::tls::Failure& why, int fd);
   void count_requests(std::size_t count) noexcept { turn_requests_ += count; }
+  // After each receive: one turn may receive for hundreds of sessions, whose buffers double.
+  void keep_buffers_bounded() {
+    if (buffers_.over_limit() && buffers_.bytes_in_use() > shed_above_bytes_) shed_buffers();
+  }
   void make_ready(Session& session) { ready_.push_back(&session); }
   // At the end of the turn, with all others.
   void send_to_storage(std::unique_ptr<Batch> batch);
@@ -160,6 +166,7 @@ class Worker {
   void sweep_deadlines();
   void sweep_admission();
   void shed_buffers();
+  [[nodiscard]] std::size_t buffer_share() const noexcept { return settings_.buffer_bytes_max / settings_.workers; }
   void begin_drain();
   [[nodiscard]] bool empty() const noexcept {
     return reserved_.load(std::memory_order_seq_cst) == 0 && batches_away_ == 0;
@@ -172,7 +179,7 @@ class Worker {
   WorkerMetrics metrics_;
   TlsFailureMetrics tls_failures_;
   BufferPool buffers_;  // outlives the sessions and the loop, whose buffers come from it
-  std::vector<const BufferPool*> other_pools_;
+  StorageThread::BufferMemory memory_;
   std::unique_ptr<net::Loop> loop_;
   std::vector<char> scratch_;  // a TLS record's plain text
 
@@ -191,6 +198,7 @@ class Worker {
   Time now_;
   Published<std::uint32_t> now_sec_;  // now_, for visit_connections()
   std::size_t turn_requests_ = 0;
+  std::size_t shed_above_bytes_ = 0;  // in this turn
   std::size_t sweep_slot_ = 0;
   std::uint32_t sweep_sec_ = 0;
   bool rechecking_ = false;

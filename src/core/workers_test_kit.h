@@ -77,6 +77,16 @@ class WorkersTest : public ::testing::TestWithParam<net::Engine> {
       workers_.push_back(
           std::make_unique<Worker>(settings, service_, limit_, clock_, storage_thread_ ? &*storage_thread_ : nullptr));
     }
+    memory_ = {};
+    for (auto& worker : workers_) {
+      memory_.pools.push_back(&worker->buffers());
+      if (with_storage_thread) memory_.lanes.push_back(worker->lane());
+    }
+    if (with_storage_thread) {
+      memory_.pools.push_back(&storage_thread_->buffers());
+      storage_thread_->share_memory(memory_);
+    }
+    for (auto& worker : workers_) worker->share_memory(memory_);
     for (auto& worker : workers_) threads_.emplace_back([&worker = *worker] { worker.run(); });
     if (storage_thread_) thread_ = std::jthread([this] { storage_thread_->run(); });
   }
@@ -90,7 +100,7 @@ class WorkersTest : public ::testing::TestWithParam<net::Engine> {
   void TearDown() override { stop(); }
 
   // Nothing: there are as many connections as there may be. One thread at a time may connect.
-  std::optional<net::Fd> connect() {
+  std::optional<net::Fd> connect(std::unique_ptr<net::tls::Session> tls = nullptr) {
     const std::scoped_lock lock(connect_mutex_);
     if (!limit_.acquire()) return std::nullopt;
     int pair[2];
@@ -100,6 +110,7 @@ class WorkersTest : public ::testing::TestWithParam<net::Engine> {
     setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     auto established = std::make_unique<Established>();
     established->fd = net::Fd(pair[0]);
+    established->tls = std::move(tls);
     workers_[next_worker_++ % workers_.size()]->hand_over(0, std::move(established));
     return net::Fd(pair[1]);
   }
@@ -118,17 +129,14 @@ class WorkersTest : public ::testing::TestWithParam<net::Engine> {
     bytes.resize(size);
     return bytes;
   }
-  [[nodiscard]] std::size_t bytes_held() const {
-    std::size_t bytes = storage_thread_ ? storage_thread_->buffers().bytes_in_use() : 0;
-    for (const auto& worker : workers_) bytes += worker->buffers().bytes_in_use();
-    return bytes;
-  }
+  [[nodiscard]] std::size_t bytes_held() const { return memory_.bytes(); }
   testing::FakeClock clock_;
   SlowEcho storage_;
   ServiceFor<EchoProtocol, SlowEcho> service_{storage_};
   ConnectionLimit limit_;
   std::optional<StorageThread> storage_thread_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  StorageThread::BufferMemory memory_;
   std::vector<std::jthread> threads_;
   std::jthread thread_;
   std::mutex connect_mutex_;

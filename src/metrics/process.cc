@@ -46,10 +46,12 @@ void add_usage(std::vector<Collector::Value>& out) {
   for (const Row& row : rows) out.push_back({{row.name, row.help, row.kind, Unit::kPlain}, row.value});
 }
 
-// /proc/self/statm: total and resident pages, then others.
-void add_memory(std::vector<Collector::Value>& out) {
+}  // namespace
+
+// Total, resident and file-backed resident pages, then others.
+ResidentMemory resident_memory() {
   const int fd = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return;
+  if (fd < 0) return {};
   std::array<char, 128> text{};
   const ssize_t size = ::read(fd, text.data(), text.size());
   ::close(fd);
@@ -59,13 +61,12 @@ void add_memory(std::vector<Collector::Value>& out) {
     rest.remove_prefix(std::min(word.size() + 1, rest.size()));
     return parse_decimal<std::int64_t>(word).value_or(0) * ::sysconf(_SC_PAGESIZE);
   };
-  const std::int64_t total = next_bytes();
-  const std::int64_t resident = next_bytes();
-  out.push_back({{"process_virtual_memory_bytes", "address space in use", Kind::kGauge, Unit::kPlain}, total});
-  out.push_back({{"process_resident_memory_bytes", "memory resident now", Kind::kGauge, Unit::kPlain}, resident});
+  ResidentMemory memory;
+  memory.virtual_bytes = next_bytes();
+  memory.bytes = next_bytes();
+  memory.file_bytes = next_bytes();
+  return memory;
 }
-
-}  // namespace
 
 ProcessCollector::ProcessCollector()
     : collector_([start = static_cast<std::int64_t>(std::time(nullptr))](std::vector<Collector::Value>& out) {
@@ -75,7 +76,11 @@ ProcessCollector::ProcessCollector()
         const std::int64_t now = static_cast<std::int64_t>(std::time(nullptr));
         out.push_back({{"uptime", "seconds since the start", Kind::kGauge, Unit::kPlain}, now - start});
         add_usage(out);
-        add_memory(out);
+        const ResidentMemory memory = resident_memory();
+        out.push_back({{"process_virtual_memory_bytes", "address space in use", Kind::kGauge, Unit::kPlain},
+                       memory.virtual_bytes});
+        out.push_back(
+            {{"process_resident_memory_bytes", "memory resident now", Kind::kGauge, Unit::kPlain}, memory.bytes});
       }) {}
 
 }  // namespace pelikan::metrics

@@ -2,12 +2,13 @@
 // sockets and no storage, a storage knows no protocol, and `core` is written against these two.
 //
 // A protocol is a small object, one per session. It keeps what must survive between two calls of parse() (often
-// nothing).
+// nothing), and is copied to return to where it was: requests are parsed before it is known that they can be executed.
 #pragma once
 
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "base/buffer.h"
@@ -26,15 +27,17 @@ struct ParseResult {
   std::uint64_t consumed = 0;
 };
 
-// A Request may view the bytes given to parse(); it is valid until they are consumed. The cost of parsing the same
-// bytes again after kNeedMore must not grow with their square: a caller that was told a size waits for it.
+// parse() sets the whole Request, which may view the bytes given to it and is valid until they are consumed. The cost
+// of parsing the same bytes again after kNeedMore must not grow with their square: a caller that was told a size waits
+// for it.
 template <class P>
-concept Protocol = std::default_initializable<P> && std::default_initializable<typename P::Request> &&
-                   requires(P protocol, std::string_view bytes, typename P::Request& request,
-                            const typename P::Response& response, Buffer& out) {
-                     { protocol.parse(bytes, request) } -> std::same_as<ParseResult>;
-                     { P::compose(response, out) } -> std::same_as<void>;
-                   };
+concept Protocol =
+    std::default_initializable<P> && std::copyable<P> && std::default_initializable<typename P::Request> &&
+    requires(P protocol, std::string_view bytes, typename P::Request& request, const typename P::Response& response,
+             Buffer& out) {
+      { protocol.parse(bytes, request) } -> std::same_as<ParseResult>;
+      { P::compose(response, out) } -> std::same_as<void>;
+    };
 
 // Where a storage puts its answer: each call composes one response into the write buffer at once, so a response may
 // view the storage's memory. A request may be answered by none, one or many responses.
@@ -55,6 +58,14 @@ class Replies {
 template <class S, class P>
 concept StorageFor = Protocol<P> && requires(S storage, const typename P::Request& request, Replies<P>& replies) {
   { storage.execute(request, replies) } -> std::same_as<void>;
+};
+
+// A storage that is shown the next few requests before they are executed one by one, so that the CPU can fetch what
+// each will read while it works on those before. It may note in them what it has worked out; they may not be executed
+// after all.
+template <class S, class P>
+concept LookingAhead = StorageFor<S, P> && requires(S storage, std::span<typename P::Request> requests) {
+  { storage.look_ahead(requests) } -> std::same_as<void>;
 };
 
 }  // namespace pelikan

@@ -1,8 +1,12 @@
 // The request path: parse, execute, compose, until the bytes are used up or a limit is reached. Workers, the storage
-// thread and tests share it.
+// thread and tests share it. It goes by windows of a few requests, which are parsed, shown to a storage that looks
+// ahead, then executed.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
+#include <span>
 #include <type_traits>
 
 #include "protocol/protocol.h"
@@ -29,61 +33,106 @@ struct ServeResult {
   std::size_t requests = 0;
 };
 
-// Parses request after request until the bytes are used up, `full()`, or the limit; `take(request)` says whether to go
-// on (false: a request asked for the end).
-template <Protocol P, class Full, class Take>
-ServeResult for_each_request(P& protocol, std::string_view bytes, std::size_t requests_max, Full&& full, Take&& take) {
-  ServeResult result;
+// As many requests as it takes to hide how long memory takes; more would push the first out of the nearest cache.
+inline constexpr std::size_t kLookAhead = 16;
+
+// Room for the requests of a window, not initialised: parse() sets a request whole.
+template <Protocol P>
+class Window {
+ public:
+  using Request = typename P::Request;
+  static_assert(std::is_trivially_copyable_v<Request> && alignof(Request) <= alignof(std::max_align_t));
+
+  [[nodiscard]] Request& operator[](std::size_t i) noexcept { return reinterpret_cast<Request*>(memory_.data())[i]; }
+  [[nodiscard]] std::span<Request> first(std::size_t count) noexcept { return {&(*this)[0], count}; }
+
+ private:
+  alignas(Request) std::array<std::byte, kLookAhead * sizeof(Request)> memory_;
+};
+
+// Parses `count` requests once more. Returns how many bytes they have.
+template <Protocol P>
+std::uint64_t parse_again(P& protocol, std::string_view bytes, std::size_t count) {
   typename P::Request request;
+  std::uint64_t consumed = 0;
+  for (; count > 0; --count) consumed += protocol.parse(bytes.substr(consumed), request).consumed;
+  return consumed;
+}
+
+// Parses window after window, until the bytes are used up or the limit is reached. `use(requests)` says how many of
+// them it took; when it stops early, the others were never parsed: the protocol is set back to where it was.
+template <Protocol P, class Use>
+ServeResult for_each_window(P& protocol, std::string_view bytes, std::size_t requests_max, Use&& use) {
+  Window<P> window;
+  ServeResult result;
   while (result.consumed < bytes.size()) {
-    if (result.requests == requests_max || full()) {
+    if (result.requests == requests_max) {
       result.status = ServeStatus::kLimit;
       return result;
     }
-    const ParseResult parsed = protocol.parse(bytes.substr(result.consumed), request);
-    if (parsed.status == ParseStatus::kInvalid) {
-      result.status = ServeStatus::kInvalid;
-      return result;
+    const P before = protocol;
+    const std::uint64_t start = result.consumed;
+    const std::size_t room = std::min(kLookAhead, requests_max - result.requests);
+    std::size_t count = 0;
+    ParseResult parsed{ParseStatus::kDone};
+    while (count < room && result.consumed < bytes.size()) {
+      parsed = protocol.parse(bytes.substr(result.consumed), window[count]);
+      if (parsed.status != ParseStatus::kDone) break;
+      result.consumed += parsed.consumed;
+      ++count;
+    }
+    const std::size_t used = use(window.first(count));
+    result.requests += used;
+    if (used < count) [[unlikely]] {
+      protocol = before;
+      return {ServeStatus::kLimit, start + parse_again(protocol, bytes.substr(start), used), 0, result.requests};
     }
     if (parsed.status == ParseStatus::kNeedMore) {
       result.wanted = parsed.consumed;
       return result;
     }
-    const bool go_on = take(request);
-    result.consumed += parsed.consumed;
-    ++result.requests;
-    if (!go_on) {
-      result.status = ServeStatus::kClose;
+    if (parsed.status == ParseStatus::kInvalid) {
+      result.status = ServeStatus::kInvalid;
       return result;
     }
   }
   return result;
 }
 
+// Executes requests in their order, until one asks for the end or enough waits to be sent. Returns how many.
+template <Protocol P, StorageFor<P> S>
+std::size_t execute_some(S& storage, std::span<typename P::Request> requests, Replies<P>& replies, const Buffer& out,
+                         std::size_t output_bytes_max) {
+  if constexpr (LookingAhead<S, P>) {
+    if (requests.size() > 1) storage.look_ahead(requests);
+  }
+  std::size_t executed = 0;
+  while (executed < requests.size() && out.size() < output_bytes_max && !replies.closed()) {
+    storage.execute(requests[executed++], replies);
+  }
+  return executed;
+}
+
 // On the thread that owns the storage.
 template <Protocol P, StorageFor<P> S>
 ServeResult serve(P& protocol, S& storage, std::string_view bytes, Buffer& out, const ServeLimits& limits = {}) {
   Replies<P> replies(out);
-  return for_each_request(
-      protocol, bytes, limits.requests_max, [&] { return out.size() >= limits.output_bytes_max; },
-      [&](const typename P::Request& request) {
-        storage.execute(request, replies);
-        return !replies.closed();
+  ServeResult result =
+      for_each_window(protocol, bytes, limits.requests_max, [&](std::span<typename P::Request> requests) {
+        return execute_some<P>(storage, requests, replies, out, limits.output_bytes_max);
       });
+  if (replies.closed()) result = {ServeStatus::kClose, result.consumed, 0, result.requests};
+  return result;
 }
 
 // The same in two halves, for a storage that another thread owns. The first parses: `requests` holds P::Request objects
 // one behind the other, which view `bytes`.
 template <Protocol P>
 ServeResult collect(P& protocol, std::string_view bytes, Buffer& requests, const ServeLimits& limits = {}) {
-  using Request = typename P::Request;
-  static_assert(std::is_trivially_copyable_v<Request> && alignof(Request) <= alignof(std::max_align_t));
-  return for_each_request(
-      protocol, bytes, limits.requests_max, [] { return false; },
-      [&](const Request& request) {
-        requests.append({reinterpret_cast<const char*>(&request), sizeof(Request)});
-        return true;
-      });
+  return for_each_window(protocol, bytes, limits.requests_max, [&](std::span<typename P::Request> parsed) {
+    requests.append({reinterpret_cast<const char*>(parsed.data()), parsed.size_bytes()});
+    return parsed.size();
+  });
 }
 
 // The second half executes and composes. What is left in `requests` at a limit goes on with the next call.
@@ -93,15 +142,14 @@ ServeResult execute_all(S& storage, Buffer& requests, Buffer& out, const ServeLi
   using Request = typename P::Request;
   ServeResult result;
   Replies<P> replies(out);
-  const auto* request = reinterpret_cast<const Request*>(requests.view().data());
-  const std::size_t count = requests.size() / sizeof(Request);
-  while (result.requests < count && result.status == ServeStatus::kNeedMore) {
-    if (out.size() >= limits.output_bytes_max) {
-      result.status = ServeStatus::kLimit;
-      break;
-    }
-    storage.execute(request[result.requests++], replies);
+  std::span<Request> left(reinterpret_cast<Request*>(requests.data()), requests.size() / sizeof(Request));
+  while (!left.empty() && result.status == ServeStatus::kNeedMore) {
+    const auto window = left.first(std::min(left.size(), kLookAhead));
+    const std::size_t executed = execute_some<P>(storage, window, replies, out, limits.output_bytes_max);
+    if (executed < window.size()) result.status = ServeStatus::kLimit;
     if (replies.closed()) result.status = ServeStatus::kClose;
+    result.requests += executed;
+    left = left.subspan(executed);
   }
   requests.consume(result.requests * sizeof(Request));
   return result;

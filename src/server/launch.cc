@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "metrics/memory.h"
 #include "metrics/metrics.h"
 #include "metrics/process.h"
 #include "server/certificates.h"
@@ -47,16 +48,20 @@ const net::tls::Credentials* admin_credentials(const Settings& settings, const n
 }
 
 // The process, its admin port, and the wait for its end.
-void serve(const Settings& settings, const Application& application, Surroundings& surroundings) {
-  Certificates certificates;
+void serve(const config::Config& config, const Settings& settings, const Application& application,
+           Surroundings& surroundings) {
+  Certificates certificates(config);
   const net::tls::Credentials* credentials =
       certificates.add(settings.tls, [&surroundings] { surroundings.process->recheck_sessions(); });
   const net::tls::Credentials* for_admin = admin_credentials(settings, credentials, certificates);
   core::Process process(settings.core, *application.service, surroundings.clock, credentials);
   surroundings.process = &process;
   admin::AdminServer admin(settings.admin, make_hooks(process, certificates, application), for_admin);
+  metrics::MemoryCollector memory;
+  const int watched_fd = certificates.watched_fd();  // who sees us listen may change the files
   admin.set_ready(true);
   process.start();
+  memory.mark();
   std::printf("listening server=%s admin=%s\n", process.addresses().c_str(), admin.address().c_str());
   std::fflush(stdout);
   process.wait({.on_drain = [&admin] { admin.set_ready(false); },
@@ -65,7 +70,7 @@ void serve(const Settings& settings, const Application& application, Surrounding
                       log::reopen();
                       [[maybe_unused]] const auto logged = certificates.reload();
                     },
-                .watched_fd = certificates.watched_fd(),
+                .watched_fd = watched_fd,
                 .on_readable = [&certificates] { certificates.on_change(); }});
   admin.stop();
 }
@@ -81,6 +86,7 @@ std::string list_metrics(const MakeApplication& make, const Surroundings& surrou
   const net::tls::ReloadMetrics admin_tls_reloads("admin_tls");
   const admin::AdminMetrics admin;
   const metrics::ProcessCollector process;
+  const metrics::MemoryCollector memory;
   return metrics::list();
 }
 
@@ -109,7 +115,7 @@ int launch(int argc, char** argv, const std::string& name, const std::string& su
     log::configure(settings.log);
     for (const std::string& warning : config.warnings()) log::warn("{}", warning);
     const Application application = make(surroundings);
-    serve(settings, application, surroundings);
+    serve(config, settings, application, surroundings);
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s: %s\n", name.c_str(), error.what());

@@ -34,7 +34,7 @@ struct Settings {
 
 // What the application may ask about the process around it. `process` is null until it runs.
 struct Surroundings {
-  const Settings& settings;
+  Settings& settings;  // may still be changed when the application is made
   const Clock& clock;
   core::Process* process = nullptr;
 };

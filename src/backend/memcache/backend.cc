@@ -48,6 +48,8 @@ std::string_view text_of(Refusal refusal) noexcept {
   return wire::kError;
 }
 
+storage::segcache::Key key_of(const Request& request) noexcept { return {request.key, request.key_hash}; }
+
 void answer(const Request& request, MemcacheBackend::Reply& reply, std::string_view line) {
   if (!request.noreply) reply(Response::line(line));
 }
@@ -96,6 +98,15 @@ void MemcacheBackend::turn(const Time& now) noexcept {
 void MemcacheBackend::flush_all() noexcept {
   flush_at_sec_ = 0;
   cache_.flush();
+}
+
+void MemcacheBackend::look_ahead(std::span<Request> requests) const noexcept {
+  for (Request& request : requests) {
+    if (!request.key.empty()) request.key_hash = cache_.prefetch(request.key);
+  }
+  for (const Request& request : requests) {
+    if (request.key_hash != 0) cache_.prefetch_item(request.key_hash);
+  }
 }
 
 void MemcacheBackend::execute(const Request& request, Reply& reply) {
@@ -185,8 +196,8 @@ bool MemcacheBackend::send_value(const Request& request, Reply& reply) {
   const bool touches = request.command == Command::kGat || request.command == Command::kGats;
   const std::uint32_t expire_at = touches ? deadline_of(request.exptime, now_, time_type_) : kNever;
   // First the new expiry, then the value: writing the expiry may give the item a new token.
-  if (touches && expire_at != kPast) (void)cache_.touch(request.key, expire_at);
-  const auto item = cache_.get(request.key);
+  if (touches && expire_at != kPast) (void)cache_.touch(key_of(request), expire_at);
+  const auto item = cache_.get(key_of(request));
   if (!item) return false;
   const bool with_cas = request.command == Command::kGets || request.command == Command::kGats;
   reply({.kind = with_cas ? Response::Kind::kValueCas : Response::Kind::kValue,
@@ -194,7 +205,7 @@ bool MemcacheBackend::send_value(const Request& request, Reply& reply) {
          .number = item->cas,
          .key = request.key,
          .text = item->value});
-  if (touches && expire_at == kPast) (void)cache_.erase(request.key);
+  if (touches && expire_at == kPast) (void)cache_.erase(key_of(request));
   return true;
 }
 
@@ -207,7 +218,7 @@ void MemcacheBackend::store(const Request& request, Reply& reply) {
   const std::uint32_t expire_at = deadline_of(request.exptime, now_, time_type_);
   std::string_view outcome = wire::kStored;
   std::size_t bytes = 0;
-  const WriteResult result = cache_.write(request.key, [&](const Item* current) {
+  const WriteResult result = cache_.write(key_of(request), [&](const Item* current) {
     const Verdict verdict = decide_store(request, expire_at, current, outcome);
     bytes = verdict.front.size() + verdict.back.size();
     return verdict;
@@ -234,14 +245,14 @@ void MemcacheBackend::store(const Request& request, Reply& reply) {
 void MemcacheBackend::store_too_large(const Request& request, Reply& reply) {
   count_refused(request);
   counters_.too_large.add();
-  if (request.command == Command::kSet) (void)cache_.erase(request.key);
+  if (request.command == Command::kSet) (void)cache_.erase(key_of(request));
   answer(request, reply, wire::kTooLarge);
 }
 
 void MemcacheBackend::store_without_room(const Request& request, Reply& reply) {
   counters_.store(request.command).refused.add();
   counters_.no_memory.add();
-  if (request.command == Command::kSet) (void)cache_.erase(request.key);
+  if (request.command == Command::kSet) (void)cache_.erase(key_of(request));
   answer(request, reply, wire::kNoMemoryStoring);
 }
 
@@ -253,7 +264,7 @@ void MemcacheBackend::change_number(const Request& request, Reply& reply) {
   bool found = false;
   std::optional<std::uint64_t> number;
   DecimalText text(0, 0);
-  const WriteResult result = cache_.write(request.key, [&](const Item* current) {
+  const WriteResult result = cache_.write(key_of(request), [&](const Item* current) {
     found = current != nullptr;
     if (found) number = decimal_of_value(current->value);
     if (!number) return Verdict::keep();
@@ -276,7 +287,7 @@ void MemcacheBackend::change_number(const Request& request, Reply& reply) {
 void MemcacheBackend::erase(const Request& request, Reply& reply) {
   counters_.erase.commands.add();
   prefixes_.count_delete(request.key);
-  const bool erased = cache_.erase(request.key);
+  const bool erased = cache_.erase(key_of(request));
   (erased ? counters_.erase.hits : counters_.erase.misses).add();
   answer(request, reply, erased ? wire::kDeleted : wire::kNotFound);
 }
@@ -284,7 +295,7 @@ void MemcacheBackend::erase(const Request& request, Reply& reply) {
 void MemcacheBackend::touch(const Request& request, Reply& reply) {
   counters_.touch.commands.add();
   const std::uint32_t expire_at = deadline_of(request.exptime, now_, time_type_);
-  const bool touched = expire_at == kPast ? cache_.erase(request.key) : cache_.touch(request.key, expire_at);
+  const bool touched = expire_at == kPast ? cache_.erase(key_of(request)) : cache_.touch(key_of(request), expire_at);
   (touched ? counters_.touch.hits : counters_.touch.misses).add();
   answer(request, reply, touched ? wire::kTouched : wire::kNotFound);
 }

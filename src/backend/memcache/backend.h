@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "backend/memcache/counters.h"
 #include "backend/memcache/host.h"
@@ -36,6 +37,8 @@ class MemcacheBackend {
 
   // Turns the cache, too.
   void turn(const Time& now) noexcept;
+  // Has the CPU fetch what the requests will read, and notes the hashes of their keys.
+  void look_ahead(std::span<Request> requests) const noexcept;
   void execute(const Request& request, Reply& reply);
   // All stored so far is gone; a delayed flush_all is forgotten.
   void flush_all() noexcept;
@@ -64,6 +67,6 @@ class MemcacheBackend {
   TimeType time_type_;
   std::uint32_t flush_at_sec_ = 0;  // a delayed flush_all; 0 = none
 };
-static_assert(StorageFor<MemcacheBackend, protocol::memcache::Protocol>);
+static_assert(LookingAhead<MemcacheBackend, protocol::memcache::Protocol>);
 
 }  // namespace pelikan::backend::memcache

@@ -105,6 +105,21 @@ TEST(Stats, ListsConnections) {
                   .ends_with("cmd 2\r\nSTAT 7:tls TLSv1.3\r\nSTAT 7:tls_peer CN:two_words\r\nEND\r\n"));
 }
 
+TEST(Stats, MemoryAddsUp) {
+  MemcacheServer server(32 << 20);
+  for (int i = 0; i < 1000; ++i) {
+    server.ask("set " + std::to_string(i) + " 0 0 1000\r\n" + std::string(1000, 'x') + "\r\n");
+  }
+  server.advance(1);  // the storage publishes what it holds once per turn
+  auto parts = stats(server, " memory");
+  EXPECT_GE(std::stoull(parts["heap"]), 1'000'000u);
+  EXPECT_GT(std::stoull(parts["index"]), 0u);
+  EXPECT_GT(std::stoull(parts["resident"]), 0u);
+  std::uint64_t sum = 0;
+  for (const auto& [name, bytes] : parts) sum += name == "total" || name == "resident" ? 0 : std::stoull(bytes);
+  EXPECT_EQ(sum, std::stoull(parts["total"]));
+}
+
 TEST(Stats, CachedumpShowsWhenItemsExpire) {
   MemcacheServer server;
   const std::int64_t unix_sec = server.clock.now().unix_sec;

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "metrics/memory.h"
 
 namespace pelikan::backend::memcache {
 namespace {
@@ -176,6 +177,7 @@ void StatsReport::answer(std::string_view arguments, const Time& now, Reply& rep
   if (sub == "settings") return settings(reply);
   if (sub == "items") return items(reply);
   if (sub == "slabs") return slabs(reply);
+  if (sub == "memory") return memory(reply);
   if (sub == "conns") return connections(reply);
   if (sub == "detail") return detail(next_word(rest), reply);
   if (sub == "cachedump") return cachedump(rest, now, reply);
@@ -303,6 +305,13 @@ void StatsReport::slabs(Reply& reply) const {
   reply(Response::stat("1:touch_hits", value_of("touch_hits", from, baseline_)));
   reply(Response::stat("active_slabs", 1));
   reply(Response::stat("total_malloced", from.store.heap_bytes));
+  end(reply);
+}
+
+void StatsReport::memory(Reply& reply) const {
+  for (const metrics::MemoryPart& part : metrics::memory_parts(metrics::snapshot())) {
+    reply(Response::stat(part.name, static_cast<std::uint64_t>(part.bytes)));
+  }
   end(reply);
 }
 

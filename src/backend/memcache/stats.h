@@ -38,6 +38,7 @@ class StatsReport {
   void settings(Reply& reply) const;
   void items(Reply& reply) const;
   void slabs(Reply& reply) const;
+  void memory(Reply& reply) const;
   void connections(Reply& reply) const;
   void detail(std::string_view word, Reply& reply);
   void cachedump(std::string_view arguments, const Time& now, Reply& reply) const;

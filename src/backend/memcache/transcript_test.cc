@@ -62,6 +62,35 @@ TEST(Transcript, HoldsCutAtEveryByte) {
   }
 }
 
+// As much as possible in one piece: requests that were parsed, and perhaps foreseen, together.
+TEST(Transcript, HoldsInOnePiece) {
+  for (const TranscriptCase& test : load_transcript()) {
+    MemcacheServer stepwise_server;
+    MemcacheServer server;
+    Talker stepwise(stepwise_server.backend);
+    Talker client(server.backend);
+    std::string token = "0";
+    std::string piece;
+    std::string expected;
+    for (const TranscriptStep& step : test.steps) {
+      if (step.advance_sec != 0) {
+        EXPECT_EQ(client.say(piece), expected) << test.name;
+        piece.clear();
+        expected.clear();
+        stepwise_server.advance(step.advance_sec);
+        server.advance(step.advance_sec);
+      }
+      const std::string send = fill_in(step.send, token);
+      const std::string reply = stepwise.say(send);
+      (void)matches(step.expect, reply, token);
+      piece += send;
+      expected += reply;
+    }
+    EXPECT_EQ(client.say(piece), expected) << test.name;
+    EXPECT_EQ(client.closed(), stepwise.closed()) << test.name;
+  }
+}
+
 // Byte by byte: the parser sees every prefix.
 TEST(Transcript, HoldsByteByByte) {
   for (const TranscriptCase& test : load_transcript()) {

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <functional>
 #include <stdexcept>
+#include <system_error>
 
 #include "config/value.h"
 
@@ -28,12 +30,76 @@ std::string folded(NameKind kind, std::string_view text) {
   return kind == NameKind::kDns || kind == NameKind::kIp ? config::lower(text) : std::string(text);
 }
 
-// An address as certificates are shown with: "2001:db8:0::1" means "2001:db8::1".
-std::string canonical(NameKind kind, std::string text) {
-  std::array<unsigned char, sizeof(in6_addr)> bytes;
-  std::array<char, INET6_ADDRSTRLEN> out;
-  if (kind != NameKind::kIp || inet_pton(AF_INET6, text.c_str(), bytes.data()) != 1) return text;
-  return inet_ntop(AF_INET6, bytes.data(), out.data(), out.size());
+// The first bit of `bytes`, from `from` on, that is set; `end` when none is.
+std::size_t first_bit(const std::array<unsigned char, 16>& bytes, std::size_t from, std::size_t end) {
+  while (from < end && (bytes[from / 8] & (0x80U >> from % 8)) == 0) ++from;
+  return from;
+}
+
+std::optional<Network> address(const std::string& text) {
+  Network found;
+  if (inet_pton(AF_INET, text.c_str(), found.bytes.data()) == 1) {
+    found.size = 4;
+  } else if (inet_pton(AF_INET6, text.c_str(), found.bytes.data()) == 1) {
+    found.size = 16;
+  } else {
+    return std::nullopt;
+  }
+  found.bits = 8 * found.size;
+  return found;
+}
+
+// "10.0.0.0/8", or one address.
+Network network(const std::string& text) {
+  const std::size_t slash = std::min(text.find('/'), text.size());
+  std::optional<Network> found = address(text.substr(0, slash));
+  if (!found) throw std::runtime_error("is no IP address");
+  if (slash == text.size()) return *found;
+  const char* end = text.data() + text.size();
+  std::size_t bits = 0;
+  const auto [at, error] = std::from_chars(text.data() + slash + 1, end, bits);
+  if (error != std::errc{} || at != end || bits > found->bits)
+    throw std::runtime_error("needs a number of bits behind the slash, at most " + std::to_string(found->bits));
+  if (first_bit(found->bytes, bits, found->bits) != found->bits)
+    throw std::runtime_error("is an address within a network: name the one or the other");
+  found->bits = bits;
+  return *found;
+}
+
+// Could an address, as inet_ntop() writes it, have this between two separators?
+bool may_be_part(std::string_view part, bool decimal) {
+  if (part.find_first_of("*?") != std::string_view::npos) return true;
+  if (part.empty()) return !decimal;  // "::"
+  if (part.size() > (decimal ? 3U : 4U) || (part.front() == '0' && part.size() > 1)) return false;
+  unsigned value = 0;
+  const auto [at, error] = std::from_chars(part.data(), part.data() + part.size(), value, decimal ? 10 : 16);
+  return error == std::errc{} && at == part.data() + part.size() && (!decimal || value <= 255);
+}
+
+// For patterns of addresses that have wildcards.
+bool may_be_address(std::string_view text) {
+  if (text.find_first_not_of("0123456789abcdef.:*?") != std::string_view::npos) return false;
+  if (std::ranges::count(text, '.') > 3 || std::ranges::count(text, ':') > 7) return false;
+  bool after_dot = false;
+  for (;;) {
+    const std::size_t end = std::min(text.find_first_of(".:"), text.size());
+    const bool before_dot = end < text.size() && text[end] == '.';
+    if (!may_be_part(text.substr(0, end), before_dot || after_dot)) return false;
+    if (end == text.size()) return true;
+    text.remove_prefix(end + 1);
+    after_dot = before_dot;
+  }
+}
+
+// Of those in names.h.
+void require_possible_characters(NameKind kind, std::string_view text) {
+  const bool ascii = kind != NameKind::kCn;
+  const auto impossible = [ascii](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte == 0x7f || (ascii && byte >= 0x80);
+  };
+  if (std::ranges::any_of(text, impossible) || !config::valid_utf8(text))
+    throw std::runtime_error("has a character that no such name has");
 }
 
 Pattern parse(std::string_view entry) {
@@ -44,7 +110,11 @@ Pattern parse(std::string_view entry) {
     if (colon == std::string_view::npos || config::lower(entry.substr(0, colon)) != config::lower(prefix_of(kind)))
       continue;
     if (colon + 1 == entry.size()) fail("has no pattern behind the colon");
-    return {kind, entry.substr(colon + 1)};
+    try {
+      return {kind, entry.substr(colon + 1)};
+    } catch (const std::runtime_error& error) {
+      fail(error.what());
+    }
   }
   fail("must begin with URI: DNS: EMAIL: IP: or CN:");
   return {NameKind::kCn, ""};
@@ -52,8 +122,21 @@ Pattern parse(std::string_view entry) {
 
 }  // namespace
 
+bool Network::has(const Network& address) const noexcept {
+  if (address.size != size) return false;
+  std::array<unsigned char, 16> differences{};
+  for (std::size_t i = 0; i < size; ++i) differences[i] = bytes[i] ^ address.bytes[i];
+  return first_bit(differences, 0, bits) == bits;
+}
+
 Pattern::Pattern(NameKind kind, std::string_view text) : kind_(kind) {
-  const std::string pattern = canonical(kind, folded(kind, text));
+  require_possible_characters(kind, text);
+  const std::string pattern = folded(kind, text);
+  if (kind == NameKind::kIp && text.find_first_of("*?") == std::string_view::npos) {
+    network_ = network(pattern);
+    return;
+  }
+  if (kind == NameKind::kIp && !may_be_address(pattern)) throw std::runtime_error("fits no IP address");
   for (std::size_t i = 0; i < pattern.size(); ++i) {
     if (pattern[i] == '?') {
       tokens_.push_back({Step::kAnyOne});
@@ -72,6 +155,10 @@ Pattern::Pattern(NameKind kind, std::string_view text) : kind_(kind) {
 // twice, so no pattern and no name make it slow.
 bool Pattern::matches(const Name& name) const {
   if (name.kind != kind_) return false;
+  if (network_) {
+    const auto shown_by_client = address(name.text);
+    return shown_by_client && network_->has(*shown_by_client);
+  }
   using Places = std::array<bool, AllowList::kPatternBytesMax + 1>;
   const char separator = separator_of(kind_);
   const auto reach = [this](Places& places, std::size_t at) {

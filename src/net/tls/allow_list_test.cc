@@ -64,6 +64,23 @@ constexpr Row kRows[] = {
     {"IP:10.0.0.7", kIp, "10.0.0.70", false},
     {"IP:10.*", kIp, "10.0.0.7", true},
     {"IP:10.*", kIp, "110.0.0.7", false},
+    {"IP:10.0.0.0/8", kIp, "10.255.0.7", true},
+    {"IP:10.0.0.0/8", kIp, "11.0.0.0", false},
+    {"IP:10.0.0.0/8", kDns, "10.0.0.1", false},
+    {"IP:10.0.0.0/8", kIp, "::ffff:10.0.0.1", false},
+    {"IP:10.1.2.128/25", kIp, "10.1.2.128", true},
+    {"IP:10.1.2.128/25", kIp, "10.1.2.127", false},
+    {"IP:10.1.2.3/32", kIp, "10.1.2.3", true},
+    {"IP:10.1.2.3/32", kIp, "10.1.2.2", false},
+    {"IP:0.0.0.0/0", kIp, "192.0.2.1", true},
+    {"IP:0.0.0.0/0", kIp, "::1", false},
+    {"IP:2001:DB8::/33", kIp, "2001:db8:7fff::1", true},
+    {"IP:2001:DB8::/33", kIp, "2001:db8:8000::1", false},
+    {"IP:::/0", kIp, "2001:db8::1", true},
+    {"IP:*.0.0.?", kIp, "10.0.0.7", true},
+    {"IP:2001*", kIp, "2001:db8::1", true},
+    {"IP:::ffff:10.0.*", kIp, "::ffff:10.0.0.1", true},
+    {"IP:fe80::*:1", kIp, "fe80::a:1", true},
     {"IP:2001:DB8:0:0::1", kIp, "2001:db8::1", true},
     {"IP:2001:db8:*", kIp, "2001:db8::1", true},
     {"IP:::1", kIp, "::1", true},
@@ -83,6 +100,63 @@ TEST(AllowListTest, Patterns) {
     const std::vector<Name> names = {{row.kind, row.name}};
     EXPECT_EQ(list.match(names) != nullptr, row.matches) << row.pattern << " and " << row.name;
   }
+}
+
+TEST(AllowListTest, WhatCouldNeverMatchIsRefused) {
+  const struct {
+    std::string pattern;
+    const char* words;
+  } rows[] = {
+      {"", "must begin with"},
+      {"web.example", "must begin with"},
+      {"FQDN:web.example", "must begin with"},
+      {":x", "must begin with"},
+      {"DNS:", "no pattern behind the colon"},
+      {"IP:10.0.0", "no IP address"},
+      {"IP:10.0.0.256", "no IP address"},
+      {"IP:010.0.0.1", "no IP address"},
+      {"IP:web.example", "no IP address"},
+      {"IP:10.0.0.1 ", "no IP address"},
+      {std::string("IP:10.0.0.1\0.2", 13), "no such name has"},
+      {"IP:/8", "no IP address"},
+      {"IP:10.0.0.0/", "at most 32"},
+      {"IP:10.0.0.0/33", "at most 32"},
+      {"IP:10.0.0.0/-1", "at most 32"},
+      {"IP:10.0.0.0/8x", "at most 32"},
+      {"IP:10.0.0.0/99999999999999999999", "at most 32"},
+      {"IP:10.0.0.0/255.0.0.0", "at most 32"},
+      {"IP:2001:db8::/129", "at most 128"},
+      {"IP:10.0.0.1/8", "within a network"},
+      {"IP:2001:db8::1/127", "within a network"},
+      {"IP:10.*/8", "fits no IP address"},
+      {"IP:300.*", "fits no IP address"},
+      {"IP:*.256", "fits no IP address"},
+      {"IP:10..*", "fits no IP address"},
+      {"IP:10.0.00.*", "fits no IP address"},
+      {"IP:a.*", "fits no IP address"},
+      {"IP:10.0.0.0.*", "fits no IP address"},
+      {"IP:2001:0db8:*", "fits no IP address"},
+      {"IP:20011:*", "fits no IP address"},
+      {"IP:web*", "fits no IP address"},
+      {"DNS:caf\xc3\xa9.example", "no such name has"},
+      {"URI:a\nb", "no such name has"},
+      {"CN:a\tb", "no such name has"},
+      {"CN:\xff", "no such name has"},
+      {"CN:" + std::string(254, 'a'), "longer than 256"},
+  };
+  for (const auto& row : rows) {
+    try {
+      const AllowList list({"CN:good", row.pattern});
+      ADD_FAILURE() << row.pattern;
+    } catch (const std::runtime_error& error) {
+      const std::string_view said = error.what();
+      EXPECT_NE(said.find(row.words), std::string_view::npos) << row.pattern << ": " << said;
+      EXPECT_NE(said.find(clean(row.pattern.substr(0, 100))), std::string_view::npos) << said;
+      EXPECT_EQ(said.find('\n'), std::string_view::npos);
+    }
+  }
+  const AllowList accented({"CN:caf\xc3\xa9"});
+  EXPECT_NE(accented.match(std::vector<Name>{{kCn, "caf\xc3\xa9"}}), nullptr);
 }
 
 TEST(AllowListTest, FirstNameThatMatches) {

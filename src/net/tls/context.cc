@@ -36,11 +36,12 @@ constexpr std::chrono::seconds kTicketLifeMax{7 * 86'400};  // TLS 1.3 allows no
 // One load, step by step.
 class ContextLoader {
  public:
-  ContextLoader(const TlsOptions& options, const Clock& clock, const Context* previous)
-      : options_(options), clock_(clock), previous_(previous), now_(clock.now().unix_sec) {}
+  ContextLoader(const TlsOptions& options, const Clock& clock, const Context* previous, const config::List& allow)
+      : options_(options), clock_(clock), previous_(previous), allow_(allow), now_(clock.now().unix_sec) {}
 
   std::shared_ptr<const Context> run() {
     options_.check();
+    options_.check_allow(allow_);
     if (!options_.any_set()) fail(options_.certificate_chain, "TLS needs a certificate");
     made_->context_.reset(SSL_CTX_new(TLS_server_method()));
     if (!made_->context_) throw std::bad_alloc();
@@ -182,7 +183,7 @@ class ContextLoader {
   }
 
   void admit() {
-    for (const std::string& pattern : options_.allow()) {
+    for (const std::string& pattern : allow_) {
       fingerprint_.add(pattern);
       trust_.add(pattern);
     }
@@ -201,7 +202,7 @@ class ContextLoader {
 
   [[nodiscard]] AllowList allow_list() const {
     try {
-      return AllowList(options_.allow());
+      return AllowList(allow_);
     } catch (const std::runtime_error& error) {
       fail(options_.allow, error.what());
     }
@@ -216,6 +217,7 @@ class ContextLoader {
   const TlsOptions& options_;
   const Clock& clock_;
   const Context* previous_;
+  const config::List& allow_;
   const std::int64_t now_;
   std::shared_ptr<Context> made_{new Context};
   Fingerprint fingerprint_, trust_;
@@ -224,8 +226,9 @@ class ContextLoader {
   std::int64_t lists_end_ = Validity::kForever;
 };
 
-std::shared_ptr<const Context> Context::load(const TlsOptions& options, const Clock& clock, const Context* previous) {
-  return ContextLoader(options, clock, previous).run();
+std::shared_ptr<const Context> Context::load(const TlsOptions& options, const Clock& clock, const Context* previous,
+                                             const config::List* allow) {
+  return ContextLoader(options, clock, previous, allow == nullptr ? options.allow() : *allow).run();
 }
 
 const Clock& Context::system_clock() {

@@ -22,10 +22,11 @@ class Context {
   // PEM in it, key and certificate do not belong together, expired, not yet valid, a key without a certificate, a CRL
   // that no authority has signed, a malformed pattern ...
   // `clock` says what has expired, now and later; it outlives all sessions. Session tickets of `previous` stay good
-  // when both let in the same clients.
+  // when both let in the same clients. `allow`: the patterns, if not those of `options`.
   [[nodiscard]] static std::shared_ptr<const Context> load(const TlsOptions& options,
                                                            const Clock& clock = system_clock(),
-                                                           const Context* previous = nullptr);
+                                                           const Context* previous = nullptr,
+                                                           const config::List* allow = nullptr);
   static const Clock& system_clock();
 
   // The server's side of a new connection. Null: no memory.

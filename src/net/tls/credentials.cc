@@ -1,48 +1,14 @@
 #include "net/tls/credentials.h"
 
-#include <algorithm>
-#include <deque>
 #include <exception>
-#include <filesystem>
 #include <utility>
 
+#include "net/tls/files.h"
+
 namespace pelikan::net::tls {
-namespace {
-
-constexpr int kLinksMax = 40;
-
-// Adds the directory of `path` and that of every symbolic link on the way to it.
-void add_directories(const std::filesystem::path& path, std::vector<std::string>& found) {
-  namespace fs = std::filesystem;
-  std::error_code ignored;  // what is not there yet is looked for where it would be
-  const fs::path absolute = fs::absolute(path, ignored);
-  std::deque<fs::path> todo(absolute.begin(), absolute.end());
-  fs::path at;
-  for (int links = 0; !todo.empty() && links < kLinksMax;) {
-    const fs::path name = todo.front();
-    todo.pop_front();
-    if (name.empty() || name == ".") continue;
-    const fs::file_status status = fs::symlink_status(at / name, ignored);
-    if (fs::is_symlink(status)) {
-      ++links;
-      found.push_back(at.string());
-      const fs::path target = fs::read_symlink(at / name, ignored);
-      todo.insert(todo.begin(), target.begin(), target.end());
-    } else if (name == "..") {
-      at = at.parent_path();
-    } else if (fs::is_directory(status)) {
-      at /= name;  // "/", with which an absolute target begins, replaces all before it
-    } else {
-      found.push_back(at.string());
-      return;
-    }
-  }
-}
-
-}  // namespace
 
 Credentials::Credentials(const TlsOptions& options, const Clock& clock)
-    : options_(options), clock_(clock), metrics_(options.name()) {
+    : options_(options), clock_(clock), metrics_(options.name()), allow_(options.allow()) {
   put_in_force(Context::load(options, clock));
 }
 
@@ -55,14 +21,32 @@ std::shared_ptr<const Context> Credentials::current() const {
 
 std::expected<Reloaded, std::string> Credentials::reload() {
   const std::lock_guard one_at_a_time(reload_mutex_);
+  return reload_locked(allow_);
+}
+
+std::expected<Reloaded, std::string> Credentials::reload(const std::expected<config::List, std::string>& allow) {
+  const std::lock_guard one_at_a_time(reload_mutex_);
+  if (!allow) return keep(allow.error());
+  if (allow->empty() && !allow_.empty())
+    return keep(std::string(options_.name()) +
+                ".allow: is empty now, which would let in every valid certificate: restart if that is wanted");
+  return reload_locked(*allow);
+}
+
+std::unexpected<std::string> Credentials::keep(const std::string& why) {
+  metrics_.reload_ex.add();
+  return std::unexpected(why);
+}
+
+std::expected<Reloaded, std::string> Credentials::reload_locked(const config::List& allow) {
   const std::shared_ptr<const Context> old = current();
   std::shared_ptr<const Context> loaded;
   try {
-    loaded = Context::load(options_, clock_, old.get());
+    loaded = Context::load(options_, clock_, old.get(), &allow);
   } catch (const std::exception& error) {
-    metrics_.reload_ex.add();
-    return std::unexpected(error.what());
+    return keep(error.what());
   }
+  if (&allow != &allow_) allow_ = allow;
   metrics_.reload.add();
   if (loaded->fingerprint() == old->fingerprint()) return Reloaded::kUnchanged;
   const bool trust_changed = loaded->trust_fingerprint() != old->trust_fingerprint();
@@ -79,14 +63,12 @@ void Credentials::put_in_force(std::shared_ptr<const Context> context) {
 }
 
 std::vector<std::string> Credentials::directories() const {
-  std::vector<std::string> found;
+  std::vector<std::string> files;
   for (const auto* file : {&options_.certificate, &options_.certificate_chain, &options_.private_key, &options_.ca_file,
                            &options_.crl_file}) {
-    if (!(*file)().empty()) add_directories((*file)(), found);
+    if (!(*file)().empty()) files.push_back((*file)());
   }
-  std::ranges::sort(found);
-  found.erase(std::ranges::unique(found).begin(), found.end());
-  return found;
+  return directories_of(files);
 }
 
 }  // namespace pelikan::net::tls

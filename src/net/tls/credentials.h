@@ -1,9 +1,10 @@
 // The certificates in force, and their replacement while the server runs.
 //
 // Owner:   the server's main, one per port that speaks TLS. Threads: any (a mutex; nobody asks per request).
-// Reload:  the files are read and checked as at start; only if all is well does the new Context replace the old. A
-//          change of CA, CRL or allow-list also makes all session tickets void: a resumed session is not verified
-//          again.
+// Reload:  the files, and the patterns that the caller has read again, are checked as at start; only if all is well
+//          does the new Context replace the old. A change of CA, CRL or allow-list also makes all session tickets void:
+//          a resumed session is not verified again. Patterns where there were some before cannot become none: a
+//          configuration file that is caught half written must not let in everybody.
 // Failure: the constructor throws one line; reload() returns it, and everything stays as it was.
 #pragma once
 
@@ -53,17 +54,22 @@ class Credentials {
   ~Credentials();
 
   [[nodiscard]] std::shared_ptr<const Context> current() const;
-  [[nodiscard]] std::expected<Reloaded, std::string> reload();
+  // `allow`: the patterns from now on, or why nobody knows.
+  [[nodiscard]] std::expected<Reloaded, std::string> reload(const std::expected<config::List, std::string>& allow);
+  [[nodiscard]] std::expected<Reloaded, std::string> reload();  // the patterns stay
   // The directories in which a changed file may appear, the targets of symbolic links included; for inotify.
   [[nodiscard]] std::vector<std::string> directories() const;
 
  private:
+  [[nodiscard]] std::expected<Reloaded, std::string> reload_locked(const config::List& allow);
+  std::unexpected<std::string> keep(const std::string& why);
   void put_in_force(std::shared_ptr<const Context> context);
 
   const TlsOptions& options_;
   const Clock& clock_;
   std::mutex reload_mutex_;  // one reload at a time; current() does not wait for it
   ReloadMetrics metrics_;    // GUARDED_BY(reload_mutex_)
+  config::List allow_;       // those in force: GUARDED_BY(reload_mutex_)
   mutable std::mutex mutex_;
   std::shared_ptr<const Context> current_;  // GUARDED_BY(mutex_)
 };

@@ -15,6 +15,7 @@ namespace pelikan::net::tls {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace std::string_literals;
 using testing::Identity;
 using testing::kDaySec;
 using testing::Pki;
@@ -85,8 +86,8 @@ TEST_F(CredentialsTest, ChangeOfTrust) {
   EXPECT_FALSE(credentials.reload().has_value());  // the list of the new one is missing
   pki_.bundle("ca.crl", {pki_.revocation_list("a", ca_, {}), pki_.revocation_list("b", added, {})});
   EXPECT_EQ(credentials.reload(), Reloaded::kTrustChanged);
-  options_.allow.set({"CN:web"});
-  EXPECT_EQ(credentials.reload(), Reloaded::kTrustChanged);
+  EXPECT_EQ(credentials.reload(config::List{"CN:web"}), Reloaded::kTrustChanged);
+  EXPECT_EQ(credentials.reload(), Reloaded::kUnchanged);  // the list is still that one
   install(pki_.issue(ca_, {.name = "second"}));
   EXPECT_EQ(credentials.reload(), Reloaded::kSwapped);
 }
@@ -130,6 +131,66 @@ TEST_F(CredentialsTest, BrokenFilesChangeNothing) {
   install(good);
   require_clients();
   EXPECT_EQ(credentials.reload(), Reloaded::kTrustChanged);  // a list is signed anew each time
+}
+
+TEST_F(CredentialsTest, ChangeOfTheAllowList) {
+  require_clients();
+  options_.allow.set({"CN:web"});
+  Credentials credentials(options_);
+  const auto clients_of = [this](const char* name) {
+    const Identity identity = pki_.issue(ca_, {.name = name});
+    return std::make_unique<ClientContext>(
+        ClientOptions{.certificate_file = identity.certificate, .key_file = identity.key});
+  };
+  const auto web = clients_of("web"), batch = clients_of("batch");
+  // "resumed", "in full", or why the client was refused.
+  const auto visit = [&credentials](const ClientContext& clients) {
+    Connection connection(*credentials.current(), clients, true);
+    connection.run();
+    const Session& session = *connection.server.session;
+    return connection.server.established ? session.resumed() ? "resumed" : "in full" : name_of(session.failure().cause);
+  };
+  EXPECT_EQ(visit(*web), "in full"s);
+  EXPECT_EQ(visit(*web), "resumed"s);
+  EXPECT_EQ(visit(*batch), "not_allowed"s);
+  EXPECT_EQ(credentials.reload(config::List{"CN:web", "CN:batch"}), Reloaded::kTrustChanged);
+  EXPECT_EQ(visit(*web), "in full"s);  // tickets are void
+  EXPECT_EQ(visit(*batch), "in full"s);
+  EXPECT_EQ(credentials.reload(config::List{"CN:batch"}), Reloaded::kTrustChanged);
+  EXPECT_EQ(visit(*web), "not_allowed"s);
+  EXPECT_EQ(visit(*batch), "in full"s);
+  EXPECT_EQ(visit(*batch), "resumed"s);
+}
+
+TEST_F(CredentialsTest, AWrongAllowListChangesNothing) {
+  require_clients();
+  options_.allow.set({"CN:web"});
+  Credentials credentials(options_);
+  const auto before = credentials.current();
+  const std::int64_t errors = metric("tls_reload_ex");
+  const struct {
+    std::expected<config::List, std::string> allow;
+    const char* words;
+  } rows[] = {{config::List{"CN:web", "nonsense"}, "tls.allow: \"nonsense\""},
+              {config::List{}, "tls.allow: is empty now"},
+              {std::unexpected("a.toml:3: not valid TOML"), "a.toml:3: not valid TOML"}};
+  std::int64_t count = 0;
+  for (const auto& row : rows) {
+    const auto result = credentials.reload(row.allow);
+    ASSERT_FALSE(result.has_value()) << row.words;
+    EXPECT_NE(result.error().find(row.words), std::string::npos) << result.error();
+    EXPECT_EQ(credentials.current(), before);
+    EXPECT_EQ(metric("tls_reload_ex"), errors + ++count);
+    EXPECT_EQ(credentials.reload(), Reloaded::kUnchanged);
+  }
+}
+
+TEST_F(CredentialsTest, AnAllowListNeedsAuthorities) {
+  Credentials credentials(options_);
+  const auto result = credentials.reload(config::List{"CN:web"});
+  ASSERT_FALSE(result.has_value());
+  EXPECT_NE(result.error().find("tls.allow: has no effect without ca_file"), std::string::npos) << result.error();
+  EXPECT_EQ(credentials.reload(config::List{}), Reloaded::kUnchanged);
 }
 
 TEST_F(CredentialsTest, NeedsGoodFilesToBegin) {

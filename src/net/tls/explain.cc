@@ -88,7 +88,7 @@ std::string peer_called(const SSL* ssl) {
   return certificate == nullptr ? "the client" : "client " + name_shown(certificate);
 }
 
-Failure explain(const SSL* ssl) {
+Failure explain(const SSL* ssl, const std::string& peer) {
   if (const auto* kept = static_cast<const Failure*>(SSL_get_ex_data(ssl, failure_index()))) {
     ERR_clear_error();
     return *kept;
@@ -98,10 +98,10 @@ Failure explain(const SSL* ssl) {
   while (const unsigned long next = ERR_get_error()) {
     if (error == 0 || (ERR_GET_LIB(error) != ERR_LIB_SSL && ERR_GET_LIB(next) == ERR_LIB_SSL)) error = next;
   }
-  if (error == 0) return {Cause::kPeerAlert, peer_called(ssl) + " closed the connection"};
+  if (error == 0) return {Cause::kPeerAlert, peer + " closed the connection"};
   const char* reason = ERR_reason_error_string(error);
   const Cause cause = ERR_GET_LIB(error) == ERR_LIB_SSL ? cause_of_reason(ERR_GET_REASON(error)) : Cause::kProtocol;
-  return {cause, sentence(cause, peer_called(ssl), reason == nullptr ? "no reason given" : reason)};
+  return {cause, sentence(cause, peer, reason == nullptr ? "no reason given" : reason)};
 }
 
 Failure explain_verification(const X509_STORE_CTX* verification, const char* whose) {

@@ -7,9 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <deque>
+#include <filesystem>
 #include <new>
 #include <stdexcept>
 #include <utility>
@@ -28,6 +31,36 @@ struct FileDescriptor {
     if (value >= 0) close(value);
   }
 };
+
+constexpr int kLinksMax = 40;
+
+// Adds the directory of `path` and that of every symbolic link on the way to it.
+void add_directories(const std::filesystem::path& path, std::vector<std::string>& found) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;  // what is not there yet is looked for where it would be
+  const fs::path absolute = fs::absolute(path, ignored);
+  std::deque<fs::path> todo(absolute.begin(), absolute.end());
+  fs::path at;
+  for (int links = 0; !todo.empty() && links < kLinksMax;) {
+    const fs::path name = todo.front();
+    todo.pop_front();
+    if (name.empty() || name == ".") continue;
+    const fs::file_status status = fs::symlink_status(at / name, ignored);
+    if (fs::is_symlink(status)) {
+      ++links;
+      found.push_back(at.string());
+      const fs::path target = fs::read_symlink(at / name, ignored);
+      todo.insert(todo.begin(), target.begin(), target.end());
+    } else if (name == "..") {
+      at = at.parent_path();
+    } else if (fs::is_directory(status)) {
+      at /= name;  // "/", with which an absolute target begins, replaces all before it
+    } else {
+      found.push_back(at.string());
+      return;
+    }
+  }
+}
 
 // Never asks on the terminal; says that it was called.
 int refuse_password(char*, int, int, void* asked) {
@@ -118,6 +151,14 @@ std::uint64_t Fingerprint::value() {
   std::uint64_t value = 0;
   std::memcpy(&value, digest.data(), sizeof value);
   return value;
+}
+
+std::vector<std::string> directories_of(const std::vector<std::string>& files) {
+  std::vector<std::string> found;
+  for (const std::string& file : files) add_directories(file, found);
+  std::ranges::sort(found);
+  found.erase(std::ranges::unique(found).begin(), found.end());
+  return found;
 }
 
 std::string openssl_reason() {

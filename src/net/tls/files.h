@@ -60,6 +60,10 @@ class Fingerprint {
   evp_md_ctx_st* digest_;
 };
 
+// Where a change of one of those files shows: their directories and those of the symbolic links on the way; for
+// inotify.
+[[nodiscard]] std::vector<std::string> directories_of(const std::vector<std::string>& files);
+
 // What OpenSSL says of its last error, and no more of it.
 [[nodiscard]] std::string openssl_reason();
 

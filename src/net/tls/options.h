@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "config/config.h"
 
@@ -26,7 +27,7 @@ struct TlsOptions : config::Section {
       this,
       "allow",
       {},
-      "clients let in, by name: DNS:*.web.example, URI:spiffe://prod/**, IP:10.0.0.7, EMAIL:x@y, CN:x; "
+      "clients let in, by name: DNS:*.web.example, URI:spiffe://prod/**, IP:10.0.0.0/8, EMAIL:x@y, CN:x; "
       "`*` ends at the next . / or @, `**` does not; empty: every client with a valid certificate"};
   config::Option<std::string> min_version{this, "min_version", kMinVersion, "oldest version of TLS",
                                           config::OneOf{"1.2", "1.3"}};
@@ -42,6 +43,11 @@ struct TlsOptions : config::Section {
   // Does a file or a pattern say that TLS is wanted?
   [[nodiscard]] bool any_set() const;
   void check() const override;
+  // Throws config::Error when those patterns cannot go with these settings.
+  void check_allow(const config::List& patterns) const;
+
+ private:
+  [[noreturn]] void fail(const config::Entry& key, std::string_view what) const;
 };
 
 }  // namespace pelikan::net::tls

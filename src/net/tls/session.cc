@@ -3,8 +3,10 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <array>
 #include <new>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "net/tls/admission.h"
@@ -17,6 +19,34 @@ namespace pelikan::net::tls {
 namespace {
 
 constexpr std::size_t kRecordOverheadMax = 96;  // header, nonce, padding and tag of any cipher
+constexpr std::size_t kBareSessionBytesMax = 256;
+
+void append_der(X509* certificate, std::string& out) {
+  const int size = certificate == nullptr ? 0 : i2d_X509(certificate, nullptr);
+  if (size <= 0) return;
+  const std::size_t before = out.size();
+  out.resize(before + static_cast<std::size_t>(size));
+  auto* at = reinterpret_cast<unsigned char*>(out.data()) + before;
+  i2d_X509(certificate, &at);
+}
+
+// The session is made anew in place: nothing of it is needed after the tickets were sent, but the cipher and the
+// version for who asks. The chains are OpenSSL's own; they are emptied.
+void forget_certificates(SSL* ssl) {
+  const Handle<SSL_SESSION> bare(SSL_SESSION_new());
+  if (!bare || SSL_SESSION_set_protocol_version(bare.get(), SSL_version(ssl)) != 1 ||
+      SSL_SESSION_set_cipher(bare.get(), SSL_get_current_cipher(ssl)) != 1)
+    return;
+  std::array<unsigned char, kBareSessionBytesMax> bytes;
+  const int size = i2d_SSL_SESSION(bare.get(), nullptr);
+  unsigned char* out = bytes.data();
+  if (size <= 0 || static_cast<std::size_t>(size) > bytes.size() || i2d_SSL_SESSION(bare.get(), &out) != size) return;
+  const unsigned char* in = bytes.data();
+  SSL_SESSION* session = SSL_get_session(ssl);
+  if (d2i_SSL_SESSION(&session, &in, size) == nullptr) return;
+  for (STACK_OF(X509) * chain : {SSL_get_peer_cert_chain(ssl), SSL_get0_verified_chain(ssl)})
+    while (sk_X509_num(chain) > 0) X509_free(sk_X509_pop(chain));
+}
 
 }  // namespace
 
@@ -35,7 +65,7 @@ Session::Progress Session::handshake(std::string_view& bytes, Buffer& wire) {
   CHECK(!wire_->established);
   if (failure_.cause != Cause::kNone) return Progress::kFailed;
   if (!begins_like_tls(bytes)) {
-    fail(Cause::kPlainText, peer_called(ssl_.get()) + " speaks no TLS: its first bytes are no TLS record");
+    fail(Cause::kPlainText, peer_called() + " speaks no TLS: its first bytes are no TLS record");
     return Progress::kFailed;
   }
   int result = 0;
@@ -78,7 +108,17 @@ bool Session::admit() {
     return false;
   }
   peer_ = std::move(*name);
+  pack_certificates();
   return true;
+}
+
+void Session::pack_certificates() {
+  std::string der;
+  append_der(SSL_get0_peer_certificate(ssl_.get()), der);
+  const STACK_OF(X509)* sent = SSL_get_peer_cert_chain(ssl_.get());
+  for (int i = 0; i < sk_X509_num(sent); ++i) append_der(sk_X509_value(sent, i), der);
+  forget_certificates(ssl_.get());
+  certificates_ = std::string(der);  // a copy is no larger than it must be
 }
 
 bool Session::waits(int result) {
@@ -86,13 +126,13 @@ bool Session::waits(int result) {
   if (wire_->no_memory) {
     fail(Cause::kResources, "no memory to send");
   } else if (wire_->renegotiation) {
-    fail(Cause::kRenegotiation, peer_called(ssl_.get()) + " asked for a new handshake, which is not allowed");
+    fail(Cause::kRenegotiation, peer_called() + " asked for a new handshake, which is not allowed");
   } else if (wire_->stopped()) {
-    fail(Cause::kProtocol, peer_called(ssl_.get()) + " sent too many TLS messages and no data");
+    fail(Cause::kProtocol, peer_called() + " sent too many TLS messages and no data");
   } else if (error == SSL_ERROR_WANT_READ) {
     return true;
   } else {
-    failure_ = explain(ssl_.get());
+    failure_ = explain(ssl_.get(), peer_called());
   }
   return false;
 }
@@ -150,8 +190,22 @@ const char* Session::cipher() const noexcept { return SSL_get_cipher_name(ssl_.g
 bool Session::resumed() const noexcept { return SSL_session_reused(ssl_.get()) == 1; }
 
 bool Session::still_admitted(const Context& context, Failure& why) const {
-  return Admission::of(context.native())
-      ->admits(context.native(), SSL_get0_peer_certificate(ssl_.get()), SSL_get_peer_cert_chain(ssl_.get()), why);
+  std::vector<Handle<X509>> certificates;
+  const auto* at = reinterpret_cast<const unsigned char*>(certificates_.data());
+  const auto* end = at + certificates_.size();
+  while (at != end) {
+    certificates.emplace_back(d2i_X509(nullptr, &at, end - at));
+    if (certificates.back() == nullptr) break;  // no memory
+  }
+  const std::unique_ptr<STACK_OF(X509), void (*)(STACK_OF(X509)*)> issuers(
+      sk_X509_new_null(), [](STACK_OF(X509) * stack) { sk_X509_free(stack); });
+  for (std::size_t i = 1; i < certificates.size(); ++i) sk_X509_push(issuers.get(), certificates[i].get());
+  X509* own = certificates.empty() ? nullptr : certificates.front().get();
+  return Admission::of(context.native())->admits(context.native(), own, issuers.get(), why);
+}
+
+std::string Session::peer_called() const {
+  return peer_.empty() || !SSL_is_server(ssl_.get()) ? tls::peer_called(ssl_.get()) : "client " + peer_;
 }
 
 void Session::fail(Cause cause, std::string text) { failure_ = {cause, std::move(text)}; }

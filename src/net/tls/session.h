@@ -7,6 +7,8 @@
 // a buffer that the caller sends. Nothing is copied besides; what is left of a record that has not come whole waits
 // inside OpenSSL.
 // Owner:   the listener until the handshake is done, then a worker's session. Threads: one at a time; it may move.
+// Memory:  OpenSSL keeps a client's certificates parsed, 5 kB each. After the handshake they are replaced by what they
+//          were made from, a tenth of that; still_admitted() parses it again.
 // Limits:  holds at most one record (16 KiB and its overhead) of input; release_buffers() gives that memory back while
 //          no part of a record waits.
 // Failure: a value. After kFailed failure() says why, `wire` may hold an alert for the peer, and every further call
@@ -77,6 +79,8 @@ class Session {
   [[nodiscard]] bool begins_like_tls(std::string_view bytes);
   [[nodiscard]] bool waits(int result);  // for more bytes; if not, failure_ says why
   [[nodiscard]] bool admit();            // after the handshake
+  void pack_certificates();
+  [[nodiscard]] std::string peer_called() const;
   void fail(Cause cause, std::string text);
 
   std::unique_ptr<Wire> wire_;  // outlives ssl_, which refers to it
@@ -84,6 +88,7 @@ class Session {
   std::uint8_t first_bytes_ = 0;  // how many of the connection's first bytes have been looked at
   Failure failure_;
   std::string peer_;
+  std::string certificates_;  // of a client that was verified: its own, then the issuers that it has sent (DER)
 };
 
 }  // namespace pelikan::net::tls

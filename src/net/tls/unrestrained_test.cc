@@ -23,8 +23,13 @@ struct Server {
     set_certificate(options, pki.issue(ca, {.name = "server", .san = {"DNS:localhost"}}));
     context = Context::load(options);
   }
+  void require_clients() {
+    options.ca_file.set(ca.certificate);
+    context = Context::load(options);
+  }
   testing::Pki pki;
   testing::Identity ca = pki.authority("ca");
+  testing::Identity web = pki.issue(ca, {.name = "web"});
   TlsOptions options;
   std::shared_ptr<const Context> context;
 };
@@ -41,6 +46,10 @@ class RawClient {
     SSL_set_app_data(ssl_.get(), this);
     SSL_set_connect_state(ssl_.get());
     SSL_set_bio(ssl_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+  }
+  void show(const testing::Identity& identity) {
+    ASSERT_EQ(SSL_use_certificate_file(ssl_.get(), identity.certificate.c_str(), SSL_FILETYPE_PEM), 1);
+    ASSERT_EQ(SSL_use_PrivateKey_file(ssl_.get(), identity.key.c_str(), SSL_FILETYPE_PEM), 1);
   }
   void establish(End& server) {
     while (SSL_do_handshake(ssl_.get()) != 1) {
@@ -191,11 +200,7 @@ TEST(Unrestrained, FloodOfKeyUpdates) {
   }
 }
 
-TEST(Unrestrained, KeyUpdatesAmongDataAreAnswered) {
-  Server server;
-  End end(server.context->accept());
-  RawClient client(TLS1_3_VERSION);
-  client.establish(end);
+void talk_with_key_updates(End& end, RawClient& client) {
   for (int i = 0; i < 1000; ++i) {
     end.received.clear();
     if (i % 10 == 0) {
@@ -208,6 +213,43 @@ TEST(Unrestrained, KeyUpdatesAmongDataAreAnswered) {
     EXPECT_EQ(client.read(), "END\r\n");
     EXPECT_TRUE(end.session->release_buffers());
   }
+}
+
+TEST(Unrestrained, KeyUpdatesAmongDataAreAnswered) {
+  Server server;
+  End end(server.context->accept());
+  RawClient client(TLS1_3_VERSION);
+  client.establish(end);
+  talk_with_key_updates(end, client);
+}
+
+// OpenSSL's session was made anew behind its handshake.
+TEST(Unrestrained, KeyUpdatesOfAClientWithACertificate) {
+  Server server;
+  server.require_clients();
+  End end(server.context->accept());
+  RawClient client(TLS1_3_VERSION);
+  client.show(server.web);
+  client.establish(end);
+  talk_with_key_updates(end, client);
+  EXPECT_EQ(end.session->peer(), "CN:web");
+  EXPECT_STREQ(end.session->cipher(), "TLS_AES_128_GCM_SHA256");
+  EXPECT_STREQ(end.session->version(), "TLSv1.3");
+}
+
+TEST(Unrestrained, RenegotiationOfAClientWithACertificate) {
+  Server server;
+  server.require_clients();
+  End end(server.context->accept());
+  RawClient client(TLS1_2_VERSION);
+  client.show(server.web);
+  client.establish(end);
+  end.feed(client.write("get a\r\n"));
+  EXPECT_EQ(end.received, "get a\r\n");
+  ASSERT_EQ(SSL_renegotiate(client.ssl()), 1);
+  SSL_do_handshake(client.ssl());
+  end.feed(client.take());
+  EXPECT_EQ(end.why(), "client CN:web asked for a new handshake, which is not allowed");
 }
 
 // A little data does not buy many KeyUpdates.

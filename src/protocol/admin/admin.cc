@@ -21,6 +21,7 @@ Command command_of(std::string_view line) noexcept {
   const std::string_view second = next_word(line);
   if (!next_word(line).empty()) return Command::kUnknown;
   if (first == "stats" && second == "segments") return Command::kStatsSegments;
+  if (first == "stats" && second == "memory") return Command::kStatsMemory;
   if (!second.empty()) return Command::kUnknown;
   if (first == "stats") return Command::kStats;
   if (first == "version") return Command::kVersion;

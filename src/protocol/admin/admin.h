@@ -10,7 +10,7 @@ namespace pelikan::protocol::admin {
 
 inline constexpr std::size_t kMaxLineBytes = 1024;
 
-enum class Command : std::uint8_t { kUnknown, kStats, kStatsSegments, kVersion, kFlushAll, kQuit };
+enum class Command : std::uint8_t { kUnknown, kStats, kStatsSegments, kStatsMemory, kVersion, kFlushAll, kQuit };
 
 struct Request {
   Command command = Command::kUnknown;

@@ -18,6 +18,8 @@ TEST(Admin, KnowsItsCommands) {
       {"stats\n", Command::kStats},
       {"  stats \t \r\n", Command::kStats},
       {"stats segments\r\n", Command::kStatsSegments},
+      {"stats memory\r\n", Command::kStatsMemory},
+      {"stats memory now\r\n", Command::kUnknown},
       {"stats   segments  \n", Command::kStatsSegments},
       {"stats slabs\r\n", Command::kUnknown},
       {"stats segments now\r\n", Command::kUnknown},

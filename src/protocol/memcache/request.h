@@ -75,6 +75,7 @@ struct Request {
       0;  // cas: the token; incr and decr: the delta; verbosity: the level; cache_memlimit: megabytes;
           // binary: opcode << 32 | opaque
   std::string_view key;
+  std::uint64_t key_hash = 0;  // 0: not known; for whoever executes the request to fill in
   std::string_view value;
   std::string_view arguments;  // stats: what follows the command
 };

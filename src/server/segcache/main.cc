@@ -5,6 +5,7 @@
 #include "core/service.h"
 #include "protocol/memcache/memcache.h"
 #include "server/launch.h"
+#include "server/memory_limit.h"
 #include "server/segcache/host.h"
 #include "storage/segcache/segcache.h"
 
@@ -21,6 +22,10 @@ struct MemcacheOptions : config::Section {
   MemcacheOptions() : Section("server") {}
   config::Option<std::string> protocol{this, "protocol", "auto", "what clients speak; auto finds out",
                                        config::OneOf{"auto", "memcache"}};
+  config::Option<config::Size> memory_limit{
+      this, "memory_limit", 0,
+      "most memory of the whole process, from which the size of the heap follows; 0 = seg.heap_size says it",
+      config::Range{std::uint64_t{0}, 64 * config::kTiB}};
   config::Option<bool> shutdown_command{this, "shutdown_command", false, "let clients end the server by `shutdown`"};
 };
 
@@ -66,6 +71,9 @@ int main(int argc, char** argv) {
   TimeOptions time;
   std::unique_ptr<Cache> cache;
   const auto make = [&](const server::Surroundings& surroundings) {
+    if (options.memory_limit() > 0) {
+      seg.fit_into(server::limit_memory(surroundings.settings, options.memory_limit(), SegOptions::kFitBytesMin));
+    }
     cache = std::make_unique<Cache>(seg, options, time.type(), surroundings);
     return server::Application{
         .service = std::make_unique<core::ServiceFor<MemcacheBackend::Protocol, MemcacheBackend>>(

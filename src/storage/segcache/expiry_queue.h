@@ -4,6 +4,7 @@
 // Owner: Store. Threads: one. Limit: one entry per segment, allocated at construction.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@ namespace pelikan::storage::segcache {
 class ExpiryQueue {
  public:
   static constexpr int kStepsMax = 64;
+  static constexpr std::size_t kEntryBytes = 8;  // of memory for each segment of the heap
 
   explicit ExpiryQueue(Segments& segments) : segments_(segments) { entries_.reserve(segments.count()); }
 
@@ -33,6 +35,7 @@ class ExpiryQueue {
     std::uint32_t deadline;
     SegmentId segment;
   };
+  static_assert(sizeof(Entry) == kEntryBytes);
 
   void put(std::size_t place, Entry entry) noexcept {
     entries_[place] = entry;

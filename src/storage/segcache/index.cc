@@ -33,6 +33,20 @@ Index::Index(const Segments& segments, const KeyHash& hash, std::uint64_t initia
 
 // --- reading --------------------------------------------------------------------------------------------------------
 
+// The second bucket of a chain can only be fetched: what is in it is not known yet. One item in seven is there.
+void Index::prefetch_item(std::uint64_t hash) const noexcept {
+  const std::uint32_t tag = Slot::tag_of(hash);
+  const Bucket& bucket = buckets_[bucket_of(hash, buckets())];
+  bool found = false;
+  for (const SlotCell& cell : bucket.slots) {
+    const Slot slot = cell.get();
+    if (slot.tag() != tag) continue;
+    segments_.prefetch(slot);
+    found = true;
+  }
+  if (!found && next(bucket) != nullptr) __builtin_prefetch(next(bucket));
+}
+
 // A slot that matches is the live version of its key, wherever it was met. That none matches says something only if no
 // writer was at the chain meanwhile, and the key's chain is still this one.
 std::optional<Slot> Index::look_up(std::uint64_t hash, std::string_view key) const noexcept {
@@ -220,6 +234,18 @@ void Index::grow(std::uint64_t items) noexcept {
   const std::unique_lock lock(growth_mutex_, std::try_to_lock);
   if (!lock.owns_lock() || !bucket_memory_.commit((buckets() + 1) * sizeof(Bucket))) return;
   split();
+}
+
+void Index::populate() noexcept {
+  const std::unique_lock growth(growth_mutex_, std::try_to_lock);
+  if (!growth.owns_lock()) return;
+  const auto ahead = [](Region& memory, std::size_t used_bytes) {
+    (void)memory.commit(std::min(used_bytes + kPopulatedAheadBytes, memory.reserved_bytes()));
+    memory.populate(used_bytes, kPopulatedAheadBytes);
+  };
+  ahead(bucket_memory_, buckets() * sizeof(Bucket));
+  const std::scoped_lock pool(pool_mutex_);
+  ahead(overflow_memory_, overflow_made_.load(std::memory_order_relaxed) * sizeof(Bucket));
 }
 
 // Two chains never need more overflow buckets than the one they were.

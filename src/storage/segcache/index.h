@@ -62,6 +62,10 @@ class Index {
 
   [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return hash_(key); }
 
+  // Hints to the CPU: the first bucket of that hash; then, once it has come, what its slots with that tag point at.
+  void prefetch_bucket(std::uint64_t hash) const noexcept { __builtin_prefetch(&buckets_[bucket_of(hash, buckets())]); }
+  void prefetch_item(std::uint64_t hash) const noexcept;
+
   // The slot of the item with this key, expired or not. Never waits when there is one.
   [[nodiscard]] std::optional<Slot> look_up(std::uint64_t hash, std::string_view key) const noexcept;
 
@@ -77,6 +81,9 @@ class Index {
   // Splits one bucket if there are more than kItemsPerBucket items for each, unless another thread is at it.
   // REQUIRES: the caller holds no chain.
   void grow(std::uint64_t items) noexcept;
+
+  // A step towards memory for the buckets that are next.
+  void populate() noexcept;
 
   // Clears stale slots in that many buckets. True when this ended a sweep, and the next starts. REQUIRES: as grow().
   bool sweep(std::uint64_t buckets) noexcept;
@@ -111,6 +118,8 @@ class Index {
   void check_invariants() const;
 
  private:
+  static constexpr std::size_t kPopulatedAheadBytes = std::size_t{512} << 10;
+
   // The current slots of a chain, taken out of it, and the overflow buckets that it had.
   struct Gathered {
     std::array<Slot, kChainSlotsMax> slots;

@@ -2,6 +2,7 @@
 // around each power of two above.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 
@@ -132,6 +133,16 @@ TEST(Heat, CountsAtMostOncePerSecondAndSaturates) {
   EXPECT_EQ(heat_hits(heat_after_hit(heat, 100, never)), 17u);
   for (std::uint32_t second = 100; second < 1100; ++second) heat = heat_after_hit(heat, second, always);
   EXPECT_EQ(heat_hits(heat), kHitsMax);
+  EXPECT_LT(heat, 1U << kHeatBits);
+}
+
+TEST(Heat, OfRoundsCountsToFifteenAndKeepsTheState) {
+  Heat heat = heat_of_state(14);
+  for (std::uint32_t hits = 0; hits < 40; ++hits) {
+    EXPECT_EQ(heat_hits(heat), std::min(hits, kRoundHitsMax));
+    EXPECT_EQ(heat_state(heat), 14u);
+    heat = heat_after_hit(heat);
+  }
   EXPECT_LT(heat, 1U << kHeatBits);
 }
 

@@ -35,7 +35,7 @@ class ModelRun {
   }
 
   void get(const std::string& key, bool counted) {
-    const std::optional<Item> item = counted ? cache_.get(key) : cache_.peek(key);
+    const std::optional<Item> item = counted ? cache_.get(foreseen(key)) : cache_.peek(foreseen(key));
     check(key, item ? &*item : nullptr);
   }
 
@@ -77,7 +77,7 @@ class ModelRun {
     get(key, false);
     const std::uint32_t deadline = deadline_in(ttl_sec);
     const auto at = entries_.find(key);
-    const bool touched = cache_.touch(key, deadline);
+    const bool touched = cache_.touch(foreseen(key), deadline);
     CHECK(evicts_ ? touched == (at != entries_.end()) : !touched || at != entries_.end());
     if (!touched) return;
     at->second.deadline = deadline;
@@ -87,7 +87,7 @@ class ModelRun {
 
   void erase(const std::string& key) {
     get(key, false);
-    CHECK(cache_.erase(key) == (entries_.erase(key) == 1));
+    CHECK(cache_.erase(foreseen(key)) == (entries_.erase(key) == 1));
     CHECK(!cache_.peek(key));
   }
 
@@ -141,6 +141,14 @@ class ModelRun {
     std::uint64_t cas = 0;
   };
 
+  // Every other time with prefetches and the hash they give.
+  [[nodiscard]] Key foreseen(const std::string& key) {
+    foresees_ = !foresees_;
+    if (!foresees_) return key;
+    const std::uint64_t hash = cache_.prefetch(key);
+    cache_.prefetch_item(hash);
+    return {key, hash};
+  }
   // Between two seconds, as a running clock is.
   [[nodiscard]] Time time() const { return {.floor_sec = now_, .ceil_sec = now_ + 1, .unix_sec = 0, .mono_ns = 0}; }
   [[nodiscard]] std::uint32_t deadline_in(std::uint32_t ttl_sec) const { return ttl_sec == 0 ? 0 : now_ + 1 + ttl_sec; }
@@ -207,7 +215,7 @@ class ModelRun {
               const std::uint32_t& deadline, std::uint64_t version, Decide&& decide) {
     using Status = WriteResult::Status;
     Verdict::Kind kind = Verdict::Kind::kKeep;
-    const WriteResult result = cache_.write(key, [&](const Item* current) {
+    const WriteResult result = cache_.write(foreseen(key), [&](const Item* current) {
       check(key, current);
       const Verdict verdict = decide(current);
       kind = verdict.kind;
@@ -235,6 +243,7 @@ class ModelRun {
 
   std::uint32_t now_ = 10;
   bool evicts_;
+  bool foresees_ = false;
   SegCache cache_;
   std::unordered_map<std::string, Entry> entries_;
   std::unordered_map<std::uint64_t, std::uint64_t> version_of_token_;

@@ -112,7 +112,12 @@ TEST_P(Model, NeverShowsWhatItShouldNot) {
 constexpr std::uint64_t kKb = 1024;
 INSTANTIATE_TEST_SUITE_P(
     All, Model,
-    testing::Values(Setup{"merge", 256 * kKb, 4 * kKb, 4000, 200}, Setup{"merge", 64 * kKb, 16 * kKb, 2000, 300},
+    testing::Values(Setup{"seger", 256 * kKb, 4 * kKb, 4000, 200}, Setup{"seger", 12 * kKb, 4 * kKb, 500, 200},
+                    Setup{"seger", 64 * kKb, 16 * kKb, 2000, 300}, Setup{"seger", 1024 * kKb, 8 * kKb, 30'000, 800},
+                    Setup{"random", 128 * kKb, 4 * kKb, 4000, 200}, Setup{"random_fifo", 128 * kKb, 4 * kKb, 4000, 200},
+                    Setup{"cte", 128 * kKb, 4 * kKb, 4000, 200}, Setup{"util", 128 * kKb, 4 * kKb, 4000, 200},
+                    Setup{"cte", 12 * kKb, 4 * kKb, 500, 200}, Setup{"util", 1024 * kKb, 4 * kKb, 8000, 800},
+                    Setup{"merge", 256 * kKb, 4 * kKb, 4000, 200}, Setup{"merge", 64 * kKb, 16 * kKb, 2000, 300},
                     Setup{"merge", 1024 * kKb, 8 * kKb, 30'000, 800}, Setup{"fifo", 256 * kKb, 4 * kKb, 4000, 200},
                     Setup{"fifo", 66 * kKb, 20 * kKb, 2000, 300}, Setup{"none", 256 * kKb, 4 * kKb, 4000, 100},
                     Setup{"none", 4096 * kKb, 64 * kKb, 4000, 300}));

@@ -19,6 +19,21 @@ std::uint64_t choose_segment_bytes(std::uint64_t heap_bytes) {
 
 }  // namespace
 
+void SegOptions::fit_into(std::uint64_t bytes) {
+  constexpr std::uint64_t kTablesPart = 8;         // one part in this many is for index and ghost
+  constexpr std::uint64_t kBytesPerSegment = 128;  // its header, its place in the expiry queue, and their rounding
+  const std::uint64_t room = bytes - bytes / kTablesPart;
+  const std::uint64_t each = segment_size() != 0 ? segment_size().bytes : choose_segment_bytes(room);
+  if (!heap_size.is_set()) heap_size.set(room - room / (each + kBytesPerSegment) * kBytesPerSegment);
+  const std::uint64_t tables = heap_size() / each * kBytesPerSegment;
+  const std::uint64_t taken = heap_size() + tables;
+  if (taken >= bytes) {
+    throw config::Error(fmt::format("seg.heap_size = {}: at most {} for heap and index are left of server.memory_limit",
+                                    heap_size().bytes, bytes));
+  }
+  index_bytes_max = (bytes - taken) / 5 * 4;
+}
+
 void SegOptions::check() const { (void)Geometry::from(*this); }
 
 Geometry Geometry::from(const SegOptions& options) {

@@ -12,6 +12,10 @@ namespace pelikan::storage::segcache {
 struct SegOptions : config::Section {
   SegOptions() : Section("seg") {}
   void check() const override;  // that Geometry::from() is content
+  // Chooses heap_size (unless it was set) and index_bytes_max so that heap, index and ghost table together stay within
+  // so many bytes. Throws config::Error when heap_size was set and leaves no room. REQUIRES: bytes >= kFitBytesMin.
+  void fit_into(std::uint64_t bytes);
+  static constexpr std::uint64_t kFitBytesMin = config::kMiB;
 
   config::Option<config::Size> heap_size{this, "heap_size", config::kGiB, "memory for items",
                                          config::Range{12 * config::kKiB, 64 * config::kTiB}};
@@ -19,8 +23,9 @@ struct SegOptions : config::Section {
       this, "segment_size", 0,
       "bytes of a segment, and so of the largest item; 0 picks it: the heap in 256 parts or more, 8KB to 1MB",
       config::Range{std::uint64_t{0}, 4 * config::kMiB}};
-  config::Option<std::string> eviction{this, "eviction", "merge", "what makes room when the heap is full",
-                                       config::OneOf{"none", "fifo", "merge"}};
+  config::Option<std::string> eviction{
+      this, "eviction", "seger", "what makes room when the heap is full",
+      config::OneOf{"none", "random", "random_fifo", "fifo", "cte", "util", "merge", "seger"}};
   config::Option<std::uint64_t> hash_power{
       this, "hash_power", 16, "the index starts with room for 2^this items and grows by itself", config::Range{3, 40}};
   config::Option<std::uint64_t> merge_target{
@@ -34,8 +39,10 @@ struct SegOptions : config::Section {
                                               "largest value; what a segment holds is a limit too",
                                               config::Range{std::uint64_t{1}, 4 * config::kMiB}};
 
+  std::uint64_t index_bytes_max = 0;  // not a setting: see fit_into(); 0: as much as the heap
+
   config::Ignored overflow_factor{this, "overflow_factor", "the index grows by itself"};
-  config::Ignored admission_ratio{this, "admission_ratio", "no policy here has an admission queue"};
+  config::Ignored admission_ratio{this, "admission_ratio", "the small queue of seger is a tenth of the heap"};
   config::Ignored datapool_path{this, "datapool_path", "the heap is anonymous memory"};
 };
 

@@ -18,8 +18,7 @@ Region::Region(std::size_t reserve_bytes, const char* what)
         fmt::format("cannot reserve {} bytes for {}: {}", reserved_bytes_, what, std::strerror(errno)));
   }
   data_ = static_cast<char*>(at);
-  // Fewer TLB misses per random access; small regions would only waste the rest of a huge page.
-  if (reserved_bytes_ >= kHugePagesFromBytes) (void)::madvise(data_, reserved_bytes_, MADV_HUGEPAGE);
+  (void)::madvise(data_, reserved_bytes_, MADV_NOHUGEPAGE);  // not from the first touch: see populate()
 }
 
 Region::~Region() { ::munmap(data_, reserved_bytes_); }
@@ -31,6 +30,19 @@ bool Region::commit(std::size_t bytes) noexcept {
   if (::mprotect(data_ + committed_bytes_, target - committed_bytes_, PROT_READ | PROT_WRITE) != 0) return false;
   committed_bytes_ = target;
   return true;
+}
+
+// Huge pages mean fewer TLB misses, but to clear one takes the kernel from a tenth of a millisecond to several. So
+// memory comes in small pages, and the kernel is asked to join what is complete in the background.
+void Region::populate(std::size_t used_bytes, std::size_t ahead_bytes) noexcept {
+  populated_bytes_ = std::max(populated_bytes_, used_bytes - used_bytes % kPopulateBytes);
+  if (populated_bytes_ >= std::min(used_bytes + ahead_bytes, committed_bytes_)) return;
+  (void)::madvise(data_ + populated_bytes_, kPopulateBytes, MADV_POPULATE_WRITE);
+  populated_bytes_ += kPopulateBytes;
+  const std::size_t complete = populated_bytes_ - populated_bytes_ % kHugePageBytes;
+  if (complete <= advised_bytes_ || reserved_bytes_ < kHugePagesFromBytes) return;
+  (void)::madvise(data_ + advised_bytes_, complete - advised_bytes_, MADV_HUGEPAGE);
+  advised_bytes_ = complete;
 }
 
 }  // namespace pelikan::storage::segcache

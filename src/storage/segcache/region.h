@@ -4,6 +4,7 @@
 //        nothing.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 namespace pelikan::storage::segcache {
@@ -18,6 +19,14 @@ class Region {
 
   // Makes at least the first `bytes` memory, zeroed where it is new. Never takes memory away.
   [[nodiscard]] bool commit(std::size_t bytes) noexcept;
+  // What is committed becomes real a page at a time as it is touched, and whoever touches it waits for the kernel.
+  // This, called at leisure, has the kernel do that beforehand: a step towards `ahead_bytes` behind the used ones.
+  void populate(std::size_t used_bytes, std::size_t ahead_bytes) noexcept;
+
+  // What is real when the first `used_bytes` were touched.
+  [[nodiscard]] std::size_t real_bytes(std::size_t used_bytes) const noexcept {
+    return std::max(used_bytes, populated_bytes_);
+  }
 
   [[nodiscard]] char* data() const noexcept { return data_; }
   [[nodiscard]] std::size_t reserved_bytes() const noexcept { return reserved_bytes_; }
@@ -28,11 +37,15 @@ class Region {
 
  private:
   static constexpr std::size_t kStepBytes = std::size_t{1} << 20;
+  static constexpr std::size_t kPopulateBytes = std::size_t{128} << 10;  // takes the kernel some 50 us
+  static constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
   static constexpr std::size_t kHugePagesFromBytes = std::size_t{64} << 20;
 
   char* data_ = nullptr;
   std::size_t reserved_bytes_ = 0;
   std::size_t committed_bytes_ = 0;
+  std::size_t populated_bytes_ = 0;  // a multiple of kPopulateBytes
+  std::size_t advised_bytes_ = 0;    // huge pages are wanted
 };
 
 }  // namespace pelikan::storage::segcache

@@ -29,24 +29,36 @@ SegCache::~SegCache() = default;
 
 void SegCache::turn(const Time& now) noexcept { store_->turn(now); }
 
-std::optional<Item> SegCache::get(std::string_view key) noexcept {
-  const std::optional<Place> place = store_->look_up(store_->hash(key), key);
+std::uint64_t SegCache::hash_of(const Key& key) const noexcept {
+  return key.hash != 0 ? key.hash : store_->hash(key.text);
+}
+
+std::uint64_t SegCache::prefetch(std::string_view key) const noexcept {
+  const std::uint64_t hash = store_->hash(key);
+  store_->prefetch_bucket(hash);
+  return hash;
+}
+
+void SegCache::prefetch_item(std::uint64_t hash) const noexcept { store_->prefetch_item(hash); }
+
+std::optional<Item> SegCache::get(const Key& key) noexcept {
+  const std::optional<Place> place = store_->look_up(hash_of(key), key.text);
   if (!place) return std::nullopt;
   store_->count_hit(store_->segments().item(*place));
   return view(*store_, *place);
 }
 
-std::optional<Item> SegCache::peek(std::string_view key) noexcept {
-  const std::optional<Place> place = store_->look_up(store_->hash(key), key);
+std::optional<Item> SegCache::peek(const Key& key) noexcept {
+  const std::optional<Place> place = store_->look_up(hash_of(key), key.text);
   if (!place) return std::nullopt;
   return view(*store_, *place);
 }
 
-WriteResult SegCache::write(std::string_view key, void* context, Verdict (*decide)(void*, const Item*)) noexcept {
+WriteResult SegCache::write(const Key& key, void* context, Verdict (*decide)(void*, const Item*)) noexcept {
   using Status = WriteResult::Status;
   store_->prepare_write();
-  const Index::Hold hold = store_->hold(key);
-  const std::optional<Place> place = store_->find(hold, key);
+  const Index::Hold hold = store_->hold(hash_of(key));
+  const std::optional<Place> place = store_->find(hold, key.text);
   const std::optional<Item> item = place ? std::optional(view(*store_, *place)) : std::nullopt;
   const Verdict verdict = decide(context, item ? &*item : nullptr);
   const std::uint64_t cas_before = item ? item->cas : 0;
@@ -57,23 +69,27 @@ WriteResult SegCache::write(std::string_view key, void* context, Verdict (*decid
       return {Status::kErased, 0};
     case Verdict::Kind::kStore: break;
   }
-  if (!fits(key.size(), verdict.front.size() + verdict.back.size())) return {Status::kTooLarge, cas_before};
+  if (!fits(key.text.size(), verdict.front.size() + verdict.back.size())) return {Status::kTooLarge, cas_before};
   const std::uint32_t deadline = to_deadline(verdict.expire_at);
   if (deadline <= store_->now_sec()) {  // stored, and gone at once
     if (place) store_->erase(hold, *place);
     return {Status::kStored, 0};
   }
-  const std::optional<Place> made = store_->append(
-      {.key = key, .front = verdict.front, .back = verdict.back, .flags = verdict.flags, .deadline = deadline});
+  const std::optional<Place> made = store_->append({.key = key.text,
+                                                    .front = verdict.front,
+                                                    .back = verdict.back,
+                                                    .flags = verdict.flags,
+                                                    .deadline = deadline,
+                                                    .start = store_->start_of(hold.hash(), place)});
   if (!made) return {Status::kNoSpace, cas_before};
-  store_->publish(hold, key, *made);
+  store_->publish(hold, key.text, *made);
   return {Status::kStored, store_->segments().cas_token(*made)};
 }
 
-bool SegCache::touch(std::string_view key, std::uint32_t expire_at) noexcept {
+bool SegCache::touch(const Key& key, std::uint32_t expire_at) noexcept {
   store_->prepare_write();
-  const Index::Hold hold = store_->hold(key);
-  const std::optional<Place> place = store_->find(hold, key);
+  const Index::Hold hold = store_->hold(hash_of(key));
+  const std::optional<Place> place = store_->find(hold, key.text);
   if (!place) return false;
   const std::uint32_t deadline = to_deadline(expire_at);
   if (deadline <= store_->now_sec()) {
@@ -82,19 +98,21 @@ bool SegCache::touch(std::string_view key, std::uint32_t expire_at) noexcept {
   }
   if (store_->extend(*place, deadline, false)) return true;
   const Item item = view(*store_, *place);
-  const Heat heat = store_->segments().item(*place).heat();
-  const std::optional<Place> moved =
-      store_->append({.key = key, .front = item.value, .back = {}, .flags = item.flags, .deadline = deadline});
+  const std::optional<Place> moved = store_->append({.key = key.text,
+                                                     .front = item.value,
+                                                     .back = {},
+                                                     .flags = item.flags,
+                                                     .deadline = deadline,
+                                                     .start = store_->start_of(hold.hash(), place)});
   if (!moved) return store_->extend(*place, deadline, true);
-  store_->segments().item(*moved).set_heat(heat);
-  store_->publish(hold, key, *moved);
+  store_->publish(hold, key.text, *moved);
   return true;
 }
 
-bool SegCache::erase(std::string_view key) noexcept {
+bool SegCache::erase(const Key& key) noexcept {
   store_->prepare_write();
-  const Index::Hold hold = store_->hold(key);
-  const std::optional<Place> place = store_->find(hold, key);
+  const Index::Hold hold = store_->hold(hash_of(key));
+  const std::optional<Place> place = store_->find(hold, key.text);
   if (!place) return false;
   store_->erase(hold, *place);
   return true;
@@ -130,6 +148,8 @@ Stats SegCache::stats() const noexcept {
           .live_bytes = segments.live_bytes(),
           .heap_bytes = std::uint64_t{segments.count()} * segments.segment_bytes(),
           .index_bytes = store_->index_bytes(),
+          .policy_bytes = store_->policy_bytes(),
+          .table_bytes = segments.count() * (sizeof(SegmentHeader) + ExpiryQueue::kEntryBytes),
           .segments = segments.count(),
           .segments_free = segments.free_count(),
           .segment_bytes = segments.segment_bytes(),

@@ -10,6 +10,7 @@
 //             one line; nothing else throws.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -22,6 +23,16 @@
 #include "storage/segcache/options.h"
 
 namespace pelikan::storage::segcache {
+
+// A key, and its hash if prefetch() has told it. An operation that does not get the hash computes it.
+struct Key {
+  template <std::convertible_to<std::string_view> T>
+  Key(const T& key_text, std::uint64_t key_hash = 0) noexcept  // NOLINT(google-explicit-constructor): a text is a key
+      : text(key_text), hash(key_hash) {}
+
+  std::string_view text;
+  std::uint64_t hash;  // 0: not known
+};
 
 // What is stored under a key. The views hold until the next call that writes (write, touch, erase, flush, turn).
 struct Item {
@@ -60,10 +71,12 @@ struct WriteResult {
 
 // A reading of what there is. The same numbers are published as metrics once per turn.
 struct Stats {
-  std::uint64_t items = 0;        // alive, or expired and not yet noticed
-  std::uint64_t live_bytes = 0;   // of those items, headers and alignment included
-  std::uint64_t heap_bytes = 0;   // all segments
-  std::uint64_t index_bytes = 0;  // buckets and overflow buckets in use
+  std::uint64_t items = 0;         // alive, or expired and not yet noticed
+  std::uint64_t live_bytes = 0;    // of those items, headers and alignment included
+  std::uint64_t heap_bytes = 0;    // all segments
+  std::uint64_t index_bytes = 0;   // buckets and overflow buckets in use
+  std::uint64_t policy_bytes = 0;  // what the eviction policy remembers
+  std::uint64_t table_bytes = 0;   // segment headers and expiry queue
   std::uint64_t segments = 0;
   std::uint64_t segments_free = 0;
   std::uint64_t segment_bytes = 0;
@@ -87,14 +100,20 @@ class SegCache {
   // Once per loop turn, before the requests of that turn: the time, and a bounded step of whatever waits to be done.
   void turn(const Time& now) noexcept;
 
+  // For keys that are going to be asked for soon: the CPU fetches what that will read while it does something else.
+  // First prefetch() for all of them, which gives their hashes and needs no memory yet; then prefetch_item() for all of
+  // them, which needs their buckets; then the operations. Hints only: with or without them the answers are the same.
+  [[nodiscard]] std::uint64_t prefetch(std::string_view key) const noexcept;
+  void prefetch_item(std::uint64_t hash) const noexcept;
+
   // get() counts a hit for the eviction policy, peek() leaves no trace.
-  [[nodiscard]] std::optional<Item> get(std::string_view key) noexcept;
-  [[nodiscard]] std::optional<Item> peek(std::string_view key) noexcept;
+  [[nodiscard]] std::optional<Item> get(const Key& key) noexcept;
+  [[nodiscard]] std::optional<Item> peek(const Key& key) noexcept;
 
   // The one compare-and-modify primitive: decide(const Item* current) -> Verdict, where current is null on a miss. Set,
   // add, cas, append and incr are lambdas. REQUIRES: decide does not call into this cache.
   template <class Decide>
-  WriteResult write(std::string_view key, Decide&& decide) {
+  WriteResult write(const Key& key, Decide&& decide) {
     const auto call = [](void* context, const Item* current) -> Verdict {
       return (*static_cast<std::remove_reference_t<Decide>*>(context))(current);
     };
@@ -103,8 +122,8 @@ class SegCache {
 
   // A new expiry under the same token where the layout can hold it, else the item is written anew. False when there is
   // no such item (or, with eviction "none", no room to write it anew).
-  bool touch(std::string_view key, std::uint32_t expire_at) noexcept;
-  bool erase(std::string_view key) noexcept;
+  bool touch(const Key& key, std::uint32_t expire_at) noexcept;
+  bool erase(const Key& key) noexcept;
   // All stored so far is gone, in constant time; memory comes back over the next turns.
   void flush() noexcept;
 
@@ -135,7 +154,8 @@ class SegCache {
     std::size_t scanned = 0;
   };
 
-  WriteResult write(std::string_view key, void* context, Verdict (*decide)(void*, const Item*)) noexcept;
+  [[nodiscard]] std::uint64_t hash_of(const Key& key) const noexcept;
+  WriteResult write(const Key& key, void* context, Verdict (*decide)(void*, const Item*)) noexcept;
   [[nodiscard]] std::optional<Item> next(Cursor& cursor) const noexcept;
 
   std::unique_ptr<Store> store_;

@@ -76,11 +76,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   constexpr std::size_t kOperationBytesMax = 512;
   Bytes bytes(data, std::min(size, kOperationBytesMax));
   const std::uint32_t setup = bytes.one();
-  constexpr const char* kPolicies[] = {"merge", "fifo", "none"};
+  constexpr const char* kPolicies[] = {"merge", "fifo", "none", "seger", "random", "random_fifo", "cte", "util"};
+  constexpr std::size_t kPolicyCount = std::size(kPolicies);
   SegOptions options;
-  options.eviction.set(kPolicies[setup % 3]);
-  options.heap_size.set(std::uint64_t{64} << (setup / 3 % 3) << 10);
-  options.segment_size.set(std::uint64_t{4096} << (setup / 9 % 3));
+  options.eviction.set(kPolicies[setup % kPolicyCount]);
+  options.heap_size.set(std::uint64_t{64} << (setup / kPolicyCount % 3) << 10);
+  options.segment_size.set(std::uint64_t{4096} << (setup / kPolicyCount / 3 % 3));
   options.hash_power.set(3);
   ModelRun run(options, 1);
   while (!bytes.empty()) step(run, bytes);

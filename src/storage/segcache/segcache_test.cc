@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <span>
 #include <string>
 
 #include "metrics/metrics.h"
@@ -16,6 +17,9 @@ namespace {
 using Status = WriteResult::Status;
 constexpr std::uint64_t kKb = config::kKiB;
 constexpr std::uint64_t kMb = config::kMiB;
+
+constexpr const char* kPolicies[] = {"none", "random", "random_fifo", "fifo", "cte", "util", "merge", "seger"};
+constexpr std::span kEvictingPolicies = std::span(kPolicies).subspan<1>();
 
 Time at(std::uint32_t second) { return {.floor_sec = second, .ceil_sec = second, .unix_sec = 0, .mono_ns = 0}; }
 
@@ -63,7 +67,7 @@ TEST(Generation, ComesRoundAfter256Releases) {
 // Three segments recycled tens of thousands of times, an index so large that slots lie about for long, an item that is
 // never recycled. Each stale slot must be gone before its generation returns; check_invariants() sees one that is not.
 TEST(Generation, NeverWrapsOntoAStaleSlot) {
-  for (const char* policy : {"fifo", "merge", "none"}) {
+  for (const char* policy : kPolicies) {
     SegCache cache(Options(policy, 12 * kKb, 4 * kKb, 16), KeyHash(1), at(1));
     const std::string value(700, 'v');
     std::uint32_t now = 1;
@@ -105,7 +109,7 @@ TEST(NoEviction, RefusesWhenOnlyLiveItemsAreLeftAndRecovers) {
 }
 
 TEST(Store, OverwritingOneKeyNeverFillsTheHeap) {
-  for (const char* policy : {"none", "fifo", "merge"}) {
+  for (const char* policy : kPolicies) {
     SegCache cache(Options(policy, 64 * kKb, 8 * kKb), KeyHash(1), at(1));
     ASSERT_EQ(set(cache, "other", "stays"), Status::kStored);
     for (int i = 0; i < 10'000; ++i) ASSERT_EQ(set(cache, "k", std::string(1000, 'v')), Status::kStored) << policy << i;
@@ -118,38 +122,44 @@ TEST(Store, OverwritingOneKeyNeverFillsTheHeap) {
 
 // The value and the key of an append may lie in a segment that making room for it would otherwise evict.
 TEST(Store, AppendsToAnItemWhileEverythingElseIsEvicted) {
-  for (const char* policy : {"fifo", "merge"}) {
+  for (const char* policy : kEvictingPolicies) {
     SegCache cache(Options(policy, 12 * kKb, 4 * kKb), KeyHash(1), at(1));
     std::string expected = "x";
+    int appended = 0;
     ASSERT_EQ(set(cache, "k", expected), Status::kStored);
     for (int i = 0; i < 900; ++i) {
+      bool appends = false;
       const auto result = cache.write("k", [&](const Item* current) {
-        if (current == nullptr || current->value.size() > 3000) return Verdict::store("x", 0, 0);
+        appends = current != nullptr && current->value.size() <= 3000;
+        if (!appends) return Verdict::store("x", 0, 0);
         Verdict verdict = Verdict::store(current->value, 0, 0);
         verdict.back = "0123456789";
         return verdict;
       });
-      expected = expected.size() > 3000 ? "x" : expected + "0123456789";
+      expected = appends ? expected + "0123456789" : "x";
+      appended += appends;
       ASSERT_EQ(result.status, Status::kStored);
       ASSERT_EQ(cache.get("k")->value, expected) << policy << ' ' << i;
-      if (i % 3 == 0) {
-        ASSERT_EQ(set(cache, number(static_cast<std::uint64_t>(i)), std::string(10, 'f')), Status::kStored);
-      }
-      ASSERT_TRUE(cache.get("k")) << policy << ' ' << i;
+      if (i % 3 != 0) continue;
+      ASSERT_EQ(set(cache, number(static_cast<std::uint64_t>(i)), std::string(10, 'f')), Status::kStored);
     }
+    EXPECT_GT(appended, 800) << policy;  // what is not may fall to a filler
     cache.check_invariants();
   }
 }
 
-// The same with eviction falling on each possible moment: a merge moves the item and hands its old segment
-// out to be written.
-TEST(Store, PrependsWhileAMergeMovesTheItem) {
+// The same with eviction falling on each possible moment: it moves the item and hands its old segment out to be
+// written.
+class MovesItems : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(All, MovesItems, testing::Values("merge", "seger"));
+
+TEST_P(MovesItems, PrependsWhileTheItemIsMoved) {
   std::string old_value;
   for (int i = 0; i < 1000; ++i) old_value += static_cast<char>('a' + i % 23);
   const std::string head(2500, 'z');
   int appended_while_evicting = 0;
   for (std::uint64_t fillers = 0; fillers < 200; ++fillers) {
-    SegCache cache(Options("merge", 32 * kKb, 4 * kKb), KeyHash(1), at(100));
+    SegCache cache(Options(GetParam(), 32 * kKb, 4 * kKb), KeyHash(1), at(100));
     ASSERT_EQ(set(cache, "k", old_value), Status::kStored);
     for (std::uint64_t i = 0; i < fillers; ++i)
       ASSERT_EQ(set(cache, number(i), std::string(300, 'f')), Status::kStored);
@@ -349,16 +359,20 @@ TEST(Merge, KeepsWhatIsAskedForAndDoesNotExtendItsTtl) {
   cache.check_invariants();
 }
 
-// One or two segments in each class: no run to merge anywhere, yet nothing is refused.
-TEST(Merge, FindsSomethingToEvictWhenClassesAreSparse) {
-  SegCache cache(Options("merge", 64 * kKb, 4 * kKb), KeyHash(1), at(1));
-  const std::string value(900, 'v');
-  for (std::uint64_t i = 0; i < 5000; ++i) {
-    const std::uint32_t ttl = 1U << (4 + i % 20);
-    ASSERT_EQ(set(cache, number(i), value, 1 + ttl), Status::kStored);
-    ASSERT_TRUE(cache.get(number(i)));
+// One or two segments in each class: no run to merge anywhere, hardly a sealed segment, yet nothing is refused.
+TEST(Store, FindsSomethingToEvictWhenClassesAreSparse) {
+  for (const char* policy : kEvictingPolicies) {
+    for (const std::uint64_t heap : {12 * kKb, 64 * kKb}) {
+      SegCache cache(Options(policy, heap, 4 * kKb), KeyHash(1), at(1));
+      const std::string value(900, 'v');
+      for (std::uint64_t i = 0; i < 5000; ++i) {
+        const std::uint32_t ttl = 1U << (4 + i % 20);
+        ASSERT_EQ(set(cache, number(i), value, 1 + ttl), Status::kStored) << policy;
+        ASSERT_TRUE(cache.get(number(i))) << policy;
+      }
+      cache.check_invariants();
+    }
   }
-  cache.check_invariants();
 }
 
 TEST(Metrics, AreCurrentAfterATurn) {
@@ -373,6 +387,48 @@ TEST(Metrics, AreCurrentAfterATurn) {
   EXPECT_EQ(after.value("item_dead"), 1);
   EXPECT_EQ(after.value("item_dead_bytes"), 12);
   EXPECT_EQ(after.value("segment_current"), 1);
+}
+
+TEST(FitInto, HeapIndexAndSegmentHeadersStayWithinTheBytes) {
+  for (const std::uint64_t bytes : {kMb, 3 * kMb + 12345, 100 * kMb, 5 * config::kGiB}) {
+    for (const std::uint64_t segment : {std::uint64_t{0}, 4 * kKb, 64 * kKb}) {
+      SCOPED_TRACE(std::to_string(bytes) + " in segments of " + std::to_string(segment));
+      SegOptions options;
+      if (segment != 0) options.segment_size.set(segment);
+      options.fit_into(bytes);
+      const Geometry geometry = Geometry::from(options);
+      const std::uint64_t taken = geometry.heap_bytes() + geometry.segments * sizeof(SegmentHeader);
+      EXPECT_LE(taken + options.index_bytes_max / 4 * 5, bytes);
+      EXPECT_GE(geometry.heap_bytes(), bytes / 100 * 80);
+      EXPECT_GE(options.index_bytes_max, bytes / 100 * 9);
+    }
+  }
+}
+
+TEST(FitInto, AHeapThatIsSetStaysAndTheIndexHasTheRest) {
+  SegOptions options;
+  options.heap_size.set(64 * kMb);
+  options.fit_into(100 * kMb);
+  EXPECT_EQ(options.heap_size(), 64 * kMb);
+  EXPECT_GE(options.index_bytes_max, 28 * kMb);
+  EXPECT_LE(options.index_bytes_max, 29 * kMb);
+  EXPECT_THROW(options.fit_into(64 * kMb), config::Error);
+  EXPECT_THROW(options.fit_into(kMb), config::Error);
+}
+
+TEST(FitInto, TheIndexKeepsItsBoundAndNoStoreIsRefused) {
+  SegOptions options;
+  options.hash_power.set(20);  // as a start this would be 8 MB
+  options.fit_into(16 * kMb);
+  SegCache cache(options, KeyHash(1), at(1));
+  constexpr std::uint64_t kItems = 600'000;  // of 20 bytes: more than the index has slots
+  for (std::uint64_t i = 0; i < kItems; ++i) ASSERT_EQ(set(cache, number(i), "v"), Status::kStored) << i;
+  const Stats stats = cache.stats();
+  EXPECT_LE(stats.index_bytes, options.index_bytes_max + 2 * kMb);  // two regions, in steps of a megabyte
+  EXPECT_GT(stats.index_bytes, options.index_bytes_max / 2);
+  EXPECT_GT(stats.items, options.index_bytes_max / 11);
+  EXPECT_TRUE(cache.get(number(kItems - 1)));
+  cache.check_invariants();
 }
 
 TEST(Settings, BadCombinationsThrowOneLine) {

@@ -12,8 +12,8 @@ Segments::Segments(std::uint32_t segments, std::uint32_t segment_bytes)
   free_count_ = segments;
 }
 
-SegmentId Segments::open_segment(unsigned ttl_class) const noexcept {
-  const SegmentId tail = chains_[ttl_class].tail;
+SegmentId Segments::open_segment(unsigned chain) const noexcept {
+  const SegmentId tail = chains_[chain].tail;
   return tail != kNoSegment && headers_[tail].state == SegmentState::kOpen ? tail : kNoSegment;
 }
 
@@ -40,13 +40,14 @@ SegmentId Segments::take_free() noexcept {
   return id;
 }
 
-SegmentId Segments::open_new(unsigned ttl_class, std::uint32_t now_sec) noexcept {
+SegmentId Segments::open_new(unsigned chain, std::uint32_t now_sec) noexcept {
   const SegmentId id = take(now_sec);
   SegmentHeader& at = headers_[id];
   at.state = SegmentState::kOpen;
-  at.ttl_class = static_cast<std::uint8_t>(ttl_class);
-  at.shift = static_cast<std::uint8_t>(expiry_shift(ttl_class));
-  link_before(chains_[ttl_class], kNoSegment, id);
+  at.chain = static_cast<std::uint8_t>(chain);
+  at.shift = static_cast<std::uint8_t>(expiry_shift(at.ttl_class()));
+  link_before(chains_[chain], kNoSegment, id);
+  ++queued_[static_cast<unsigned>(at.queue())];
   return id;
 }
 
@@ -57,9 +58,10 @@ SegmentId Segments::take_target(SegmentId before, std::uint32_t now_sec) noexcep
   SegmentHeader& at = headers_[id];
   at.state = SegmentState::kSealed;
   at.created_sec = headers_[before].created_sec;
-  at.ttl_class = headers_[before].ttl_class;
+  at.chain = headers_[before].chain;
   at.shift = headers_[before].shift;
-  link_before(chains_[at.ttl_class], before, id);
+  link_before(chains_[at.chain], before, id);
+  ++queued_[static_cast<unsigned>(at.queue())];
   return id;
 }
 
@@ -71,6 +73,7 @@ void Segments::release(SegmentId id) noexcept {
     live_bytes_ -= at.live_bytes;
     written_items_ -= at.items;
     written_bytes_ -= at.write_offset;
+    --queued_[static_cast<unsigned>(at.queue())];
   }
   unlink(list_of(at), id);
   at.state = SegmentState::kFree;
@@ -93,6 +96,7 @@ void Segments::flush() noexcept {
   }
   ++epoch_;
   live_items_ = live_bytes_ = written_items_ = written_bytes_ = 0;
+  queued_ = {};
 }
 
 std::optional<Place> Segments::append(SegmentId id, std::uint32_t bytes) noexcept {

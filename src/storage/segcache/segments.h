@@ -1,5 +1,5 @@
 // The heap: fixed-size segments that items are appended to, the free ones in a queue, those in use in one chain per TTL
-// class.
+// class and queue of the eviction policy.
 //
 //            open_new()              seal()                    release()
 //   kFree ───────────────▶ kOpen ──────────────▶ kSealed ──────────────────▶ kFree
@@ -29,6 +29,15 @@ namespace pelikan::storage::segcache {
 
 enum class SegmentState : std::uint8_t { kFree, kOpen, kSealed };
 
+// Policies that need no second queue use the main one.
+enum class Queue : std::uint8_t { kMain, kSmall };
+inline constexpr unsigned kQueues = 2;
+inline constexpr unsigned kChains = kQueues * kTtlClasses;
+
+[[nodiscard]] constexpr unsigned chain_of(Queue queue, unsigned ttl_class) noexcept {
+  return static_cast<unsigned>(queue) * kTtlClasses + ttl_class;
+}
+
 inline constexpr std::uint32_t kNotQueued = 0xFFFFFFFF;
 
 // One cache line per segment, so that a lookup reads one line of it.
@@ -48,9 +57,12 @@ struct alignas(64) SegmentHeader {
   std::uint32_t queue_place = kNotQueued;  // in the expiry queue
   std::uint32_t sweep = 0;                 // during which sweep of the index `reuses` was counted
   std::uint8_t reuses = 0;
-  std::uint8_t ttl_class = 0;
+  std::uint8_t chain = 0;
   SegmentState state = SegmentState::kFree;
   std::uint8_t shift = 0;  // of the class: the grain of its expiries
+
+  [[nodiscard]] Queue queue() const noexcept { return static_cast<Queue>(chain / kTtlClasses); }
+  [[nodiscard]] unsigned ttl_class() const noexcept { return chain % kTtlClasses; }
 };
 static_assert(sizeof(SegmentHeader) == 64);
 
@@ -74,12 +86,24 @@ class Segments {
   [[nodiscard]] std::uint32_t free_count() const noexcept { return free_count_; }
   [[nodiscard]] std::uint32_t segment_bytes() const noexcept { return segment_bytes_; }
 
+  // Of the segments that were ever used: what the heap takes of the machine's memory.
+  [[nodiscard]] std::uint64_t touched_bytes() const noexcept {
+    return heap_.real_bytes(std::size_t{touched_} * segment_bytes_);
+  }
+
   [[nodiscard]] SegmentHeader& header(SegmentId id) noexcept { return headers_[id]; }
   [[nodiscard]] const SegmentHeader& header(SegmentId id) const noexcept { return headers_[id]; }
   [[nodiscard]] ItemHeader& item(Place place) const noexcept {
     return *reinterpret_cast<ItemHeader*>(heap_.data() + std::size_t{place.segment} * segment_bytes_ + place.offset);
   }
   [[nodiscard]] ItemHeader& item(Slot slot) const noexcept { return item(Place{slot.segment(), slot.offset()}); }
+  // Hints to the CPU: header and first lines of the item, and its segment's header.
+  void prefetch(Slot slot) const noexcept {
+    const char* at = reinterpret_cast<const char*>(&item(slot));
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + 64);
+    __builtin_prefetch(&headers_[slot.segment()]);
+  }
   // The segment this address is in, or kNoSegment.
   [[nodiscard]] SegmentId segment_of(const char* address) const noexcept {
     if (!heap_.contains(address)) return kNoSegment;
@@ -107,19 +131,23 @@ class Segments {
     return (headers_[place.segment].sequence << kSlotOffsetBits) | (place.offset / kSlotUnitBytes);
   }
 
-  [[nodiscard]] const SegmentList& chain(unsigned ttl_class) const noexcept { return chains_[ttl_class]; }
-  // The segment of the class that takes new items, or kNoSegment.
-  [[nodiscard]] SegmentId open_segment(unsigned ttl_class) const noexcept;
+  [[nodiscard]] const SegmentList& chain(unsigned chain) const noexcept { return chains_[chain]; }
+  // The segment of the chain that takes new items, or kNoSegment.
+  [[nodiscard]] SegmentId open_segment(unsigned chain) const noexcept;
+  // Segments in the chains of a queue.
+  [[nodiscard]] std::uint32_t queued(Queue queue) const noexcept { return queued_[static_cast<unsigned>(queue)]; }
   [[nodiscard]] SegmentId flushed_head() const noexcept { return flushed_.head; }
 
   // REQUIRES of both: free_count() > 0. The second stands in the chain before `before`, as old as that one, and is
   // sealed.
-  SegmentId open_new(unsigned ttl_class, std::uint32_t now_sec) noexcept;
+  SegmentId open_new(unsigned chain, std::uint32_t now_sec) noexcept;
   SegmentId take_target(SegmentId before, std::uint32_t now_sec) noexcept;
   void seal(SegmentId id) noexcept { headers_[id].state = SegmentState::kSealed; }
   // Whatever is in it is gone. REQUIRES: it is not free and not in the expiry queue.
   void release(SegmentId id) noexcept;
   void flush() noexcept;
+  // A step towards memory for what will be written soon.
+  void populate() noexcept { heap_.populate(std::size_t{touched_} * segment_bytes_, kPopulatedAheadBytes); }
 
   // The place of a new item of that size, counted as live. Nothing when the segment has no room for it.
   [[nodiscard]] std::optional<Place> append(SegmentId id, std::uint32_t bytes) noexcept;
@@ -149,7 +177,7 @@ class Segments {
   SegmentId take(std::uint32_t now_sec) noexcept;
   [[nodiscard]] SegmentId take_free() noexcept;
   [[nodiscard]] SegmentList& list_of(const SegmentHeader& header) noexcept {
-    return header.epoch == epoch_ ? chains_[header.ttl_class] : flushed_;
+    return header.epoch == epoch_ ? chains_[header.chain] : flushed_;
   }
   void link_before(SegmentList& list, SegmentId before, SegmentId id) noexcept;  // kNoSegment = at the end
   void unlink(SegmentList& list, SegmentId id) noexcept;
@@ -157,12 +185,14 @@ class Segments {
   std::uint32_t segment_bytes_;
   Region heap_;
   std::vector<SegmentHeader> headers_;
-  std::array<SegmentList, kTtlClasses> chains_;
+  std::array<SegmentList, kChains> chains_;
+  std::array<std::uint32_t, kQueues> queued_{};
   SegmentList flushed_;
   // Segments [touched_, count()) were never used: their memory does not exist yet, and to touch it costs the kernel
   // more than to write it. So segments that were used before go first, in turn, as soon as there are enough of them
   // that none is reused in haste.
   static constexpr std::uint32_t kReusedInTurn = 16;
+  static constexpr std::size_t kPopulatedAheadBytes = std::size_t{2} << 20;
   SegmentList free_;  // used before
   std::uint32_t touched_ = 0;
   std::uint32_t free_count_ = 0;  // of both kinds

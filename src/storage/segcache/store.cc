@@ -9,12 +9,16 @@
 namespace pelikan::storage::segcache {
 namespace {
 
-// The index never outgrows the heap: room for items of 13 bytes on average, headers included.
-std::uint64_t buckets_max(const Geometry& geometry) { return geometry.heap_bytes() / sizeof(Bucket); }
+// The index never outgrows the heap: room for items of 13 bytes on average, headers included. Half as many overflow
+// buckets come on top, so of a given number of bytes two thirds are for buckets.
+std::uint64_t buckets_max(const SegOptions& options, const Geometry& geometry) {
+  const std::uint64_t bytes = options.index_bytes_max == 0 ? geometry.heap_bytes() : options.index_bytes_max / 3 * 2;
+  return bytes / sizeof(Bucket);
+}
 
 std::uint64_t initial_buckets(const SegOptions& options, const Geometry& geometry) {
   const std::uint64_t wanted = std::max<std::uint64_t>(1, (std::uint64_t{1} << options.hash_power()) / 8);
-  return std::min(wanted, std::bit_floor(std::max<std::uint64_t>(1, buckets_max(geometry))));
+  return std::min(wanted, std::bit_floor(std::max<std::uint64_t>(1, buckets_max(options, geometry))));
 }
 
 }  // namespace
@@ -22,10 +26,11 @@ std::uint64_t initial_buckets(const SegOptions& options, const Geometry& geometr
 Store::Store(const SegOptions& options, const KeyHash& hash, const Time& start)
     : now_sec_(start.floor_sec),
       segments_(Geometry::from(options).segments, Geometry::from(options).segment_bytes),
-      index_(segments_, hash, initial_buckets(options, Geometry::from(options)), buckets_max(Geometry::from(options)),
-             false),
+      index_(segments_, hash, initial_buckets(options, Geometry::from(options)),
+             buckets_max(options, Geometry::from(options)), false),
       expiry_queue_(segments_),
       policy_(make_policy(options)),
+      heat_kind_(policy_->heat_kind()),
       sparse_bytes_(segments_.segment_bytes() / static_cast<std::uint32_t>(options.compact_target())),
       random_state_(hash("random") | 1) {
   hints_.fill(kNoSegment);
@@ -36,6 +41,8 @@ void Store::turn(const Time& now) noexcept {
   now_sec_ = std::max(now_sec_, now.floor_sec);
   for (int i = 0; i < kReclaimsPerTurn && reclaim(); ++i) continue;
   sweep(kSweepPerTurn);
+  segments_.populate();
+  index_.populate();
   publish_gauges();
 }
 
@@ -61,7 +68,8 @@ std::optional<Place> Store::append(const Record& record) noexcept {
   const auto bytes = static_cast<std::uint32_t>(record.bytes());
   pinned_ = segments_.segment_of(record.front.data());
   if (pinned_ == kNoSegment) pinned_ = segments_.segment_of(record.back.data());
-  const SegmentId id = open_for(deadline_class(record.deadline, now_sec_), bytes, record.deadline);
+  const unsigned chain = chain_of(record.start.queue, deadline_class(record.deadline, now_sec_));
+  const SegmentId id = open_for(chain, bytes, record.deadline);
   pinned_ = kNoSegment;
   if (id == kNoSegment) return std::nullopt;
 
@@ -70,6 +78,7 @@ std::optional<Place> Store::append(const Record& record) noexcept {
   const std::uint32_t code = *encode_expiry(record.deadline, at.base_sec, at.shift);
   auto* item = new (&segments_.item(place))
       ItemHeader(record.key.size(), record.front.size() + record.back.size(), record.flags != 0, code);
+  item->set_heat(record.start.heat);
   item->fill(record.flags, record.key, record.front, record.back);
   raise_deadline(id, decode_expiry(code, at.base_sec, at.shift));
   metrics_.item_allocate.add();
@@ -82,8 +91,8 @@ bool Store::takes(SegmentId id, std::uint32_t bytes, std::uint32_t deadline) con
   return bytes <= segments_.segment_bytes() - at.write_offset && encode_expiry(deadline, at.base_sec, at.shift);
 }
 
-SegmentId Store::open_for(unsigned ttl_class, std::uint32_t bytes, std::uint32_t deadline) noexcept {
-  const SegmentId open = segments_.open_segment(ttl_class);
+SegmentId Store::open_for(unsigned chain, std::uint32_t bytes, std::uint32_t deadline) noexcept {
+  SegmentId open = segments_.open_segment(chain);
   if (takes(open, bytes, deadline)) return open;
   metrics_.segment_request.add();
   // What is full may be evicted, even if it is the only one of its class. (When nothing can be evicted it stays sealed:
@@ -94,7 +103,11 @@ SegmentId Store::open_for(unsigned ttl_class, std::uint32_t bytes, std::uint32_t
     return kNoSegment;
   }
   metrics_.segment_request_success.add();
-  return segments_.open_new(ttl_class, now_sec_);
+  // Eviction may have opened one, for items that it kept.
+  open = segments_.open_segment(chain);
+  if (takes(open, bytes, deadline)) return open;
+  if (open != kNoSegment) seal(open);
+  return segments_.open_new(chain, now_sec_);
 }
 
 bool Store::refill() noexcept {
@@ -151,7 +164,7 @@ bool Store::extend(Place place, std::uint32_t deadline, bool anywhere) noexcept 
   const SegmentHeader& at = segments_.header(place.segment);
   const unsigned ttl_class = deadline_class(deadline, now_sec_);
   if (at.shift > expiry_shift(ttl_class) && deadline != kNever) return false;
-  if (!anywhere && at.ttl_class != ttl_class) return false;
+  if (!anywhere && at.ttl_class() != ttl_class) return false;
   const std::optional<std::uint32_t> code = encode_expiry(deadline, at.base_sec, at.shift);
   if (!code) return false;
   segments_.item(place).set_expiry_code(*code);
@@ -228,7 +241,7 @@ std::uint32_t Store::random() noexcept {
 
 std::uint32_t Store::oldest_sec() const noexcept {
   std::uint32_t oldest = now_sec_;
-  for (unsigned i = 0; i < kTtlClasses; ++i) {
+  for (unsigned i = 0; i < kChains; ++i) {
     const SegmentId head = segments_.chain(i).head;
     if (head != kNoSegment) oldest = std::min(oldest, segments_.header(head).created_sec);
   }
@@ -239,7 +252,9 @@ void Store::publish_gauges() noexcept {
   const auto set = [](metrics::Gauge& gauge, std::uint64_t value) { gauge.set(static_cast<std::int64_t>(value)); };
   set(metrics_.segment_free, segments_.free_count());
   set(metrics_.segment_current, segments_.count() - segments_.free_count());
+  set(metrics_.heap_bytes, segments_.touched_bytes());
   set(metrics_.hash_bytes, index_.bytes());
+  set(metrics_.policy_bytes, policy_->bytes());
   set(metrics_.item_current, segments_.live_items());
   set(metrics_.item_current_bytes, segments_.live_bytes());
   set(metrics_.item_dead, segments_.written_items() - segments_.live_items());

@@ -21,6 +21,12 @@
 
 namespace pelikan::storage::segcache {
 
+// How an item begins: what it inherits from the version it replaces, or what the policy gives to a new one.
+struct Start {
+  Queue queue = Queue::kMain;
+  Heat heat = 0;
+};
+
 // An item to be written. The parts may view an item in the heap.
 struct Record {
   std::string_view key;
@@ -28,6 +34,7 @@ struct Record {
   std::string_view back;
   std::uint32_t flags = 0;
   std::uint32_t deadline = kNever;
+  Start start = {};
 
   [[nodiscard]] std::size_t bytes() const noexcept {
     return item_bytes(key.size(), front.size() + back.size(), flags != 0);
@@ -43,16 +50,25 @@ class Store {
   void turn(const Time& now) noexcept;
   [[nodiscard]] std::uint32_t now_sec() const noexcept { return now_sec_; }
   [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return index_.hash(key); }
+  void prefetch_bucket(std::uint64_t hash) const noexcept { index_.prefetch_bucket(hash); }
+  void prefetch_item(std::uint64_t hash) const noexcept { index_.prefetch_item(hash); }
   // The live item with that key.
   [[nodiscard]] std::optional<Place> look_up(std::uint64_t hash, std::string_view key) const noexcept;
   // Before a write, when no chain is held: what may take long is done here.
   void prepare_write() noexcept { index_.grow(segments_.live_items()); }
-  // The chain that the key belongs to.
-  [[nodiscard]] Index::Hold hold(std::string_view key) noexcept { return Index::Hold(index_, hash(key)); }
+  // The chain of that hash.
+  [[nodiscard]] Index::Hold hold(std::uint64_t hash) noexcept { return Index::Hold(index_, hash); }
   // As look_up(). An item that has expired is taken out on the way.
   [[nodiscard]] std::optional<Place> find(const Index::Hold& hold, std::string_view key) noexcept;
   void count_hit(ItemHeader& item) noexcept {
-    item.set_heat(heat_after_hit(item.heat(), now_sec_, [this] { return random(); }));
+    const Heat before = item.heat();
+    const Heat after = heat_kind_ == HeatKind::kRounds ? heat_after_hit(before)
+                                                       : heat_after_hit(before, now_sec_, [this] { return random(); });
+    if (after != before) item.set_heat(after);
+  }
+  [[nodiscard]] Start start_of(std::uint64_t hash, std::optional<Place> replaced) noexcept {
+    if (!replaced) return {policy_->queue_for_new(hash), 0};
+    return {segments_.header(replaced->segment).queue(), segments_.item(*replaced).heat()};
   }
 
   // Writes an item, making room when there is none, but not of the segment the parts may view. It counts as live and
@@ -69,6 +85,7 @@ class Store {
   void flush() noexcept;
 
   [[nodiscard]] std::uint64_t index_bytes() const noexcept { return index_.bytes(); }
+  [[nodiscard]] std::uint64_t policy_bytes() const noexcept { return policy_->bytes(); }
   [[nodiscard]] std::uint32_t oldest_sec() const noexcept;
   [[nodiscard]] const SegMetrics& metrics() const noexcept { return metrics_; }
   void check_invariants() const;
@@ -78,18 +95,28 @@ class Store {
   [[nodiscard]] Segments& segments() noexcept { return segments_; }
   [[nodiscard]] const Segments& segments() const noexcept { return segments_; }
   [[nodiscard]] bool evictable(SegmentId id) const noexcept {
-    return segments_.header(id).state == SegmentState::kSealed && id != pinned_;
+    const SegmentHeader& at = segments_.header(id);
+    return at.state == SegmentState::kSealed && segments_.in_use(at) && id != pinned_;
   }
   // An empty segment that takes the place of `before` and those after it. REQUIRES: one is free.
   [[nodiscard]] SegmentId take_target(SegmentId before) noexcept { return segments_.take_target(before, now_sec_); }
   // Moves a live item to the end of a target. False when it has expired (it is dead then) or the target has no room.
   bool relocate(Place from, SegmentId target, Heat heat) noexcept;
+  // The same into the open main segment of its TTL class. REQUIRES: its own segment is sealed. For all items of a
+  // segment together at most one new segment is needed, so one that is free is enough.
+  bool relocate_to_main(Place from, Heat heat) noexcept;
   // Drops a segment whose survivors have been moved; what is left in it is evicted.
   void drop_merged(SegmentId id) noexcept;
+  // The segment that was opened first, among those of the queue that may be evicted; an open one too. kNoSegment when
+  // there is none.
+  [[nodiscard]] SegmentId oldest(Queue queue) const noexcept;
   // The target is complete. Given back when nothing was moved to it.
   void finish_target(SegmentId id) noexcept;
   // Drops the oldest segment: a sealed one, or if there is none an open one. False when there is none at all.
   bool evict_oldest() noexcept;
+  // Drops a segment. REQUIRES: it is in use.
+  void evict(SegmentId id) noexcept;
+  [[nodiscard]] std::uint32_t random() noexcept;
   // Joins any two neighbours whose live items fit one segment. False when there are none. Costs the number of segments,
   // but after a failure nothing until an item dies or a segment is sealed or released.
   bool compact_any() noexcept;
@@ -107,9 +134,9 @@ class Store {
   static constexpr std::uint64_t kReusesAtLeisure = 32;  // up to here the steps of turn() do
   static constexpr std::size_t kHints = 16;
 
-  [[nodiscard]] std::uint32_t random() noexcept;
-  // The segment to append to; kNoSegment when no room could be made.
-  [[nodiscard]] SegmentId open_for(unsigned ttl_class, std::uint32_t bytes, std::uint32_t deadline) noexcept;
+  // The segment of the chain to append to; kNoSegment when no room could be made.
+  [[nodiscard]] SegmentId open_for(unsigned chain, std::uint32_t bytes, std::uint32_t deadline) noexcept;
+  [[nodiscard]] SegmentId oldest_head(unsigned first_chain, unsigned chains, bool open_too) const noexcept;
   [[nodiscard]] bool takes(SegmentId id, std::uint32_t bytes, std::uint32_t deadline) const noexcept;
   [[nodiscard]] bool refill() noexcept;
   [[nodiscard]] bool reclaim() noexcept;  // one flushed or expired segment
@@ -128,6 +155,7 @@ class Store {
   Index index_;
   ExpiryQueue expiry_queue_;
   std::unique_ptr<Policy> policy_;
+  HeatKind heat_kind_;
   SegMetrics metrics_;
   SegmentId pinned_ = kNoSegment;
   std::uint32_t sparse_bytes_;  // a sealed segment with no more live bytes is worth compacting

@@ -1,4 +1,5 @@
 // Store::check_invariants: what must hold between any two requests, checked by walking everything.
+#include <array>
 #include <unordered_set>
 
 #include "base/check.h"
@@ -39,13 +40,13 @@ void check_segment(const Segments& segments, SegmentId id) {
   CHECK(at.queue_place != kNotQueued || at.max_deadline == kNever || at.items == 0);
 }
 
-Sums check_chain(const Segments& segments, unsigned ttl_class) {
+Sums check_chain(const Segments& segments, unsigned chain) {
   Sums sums;
   SegmentId before = kNoSegment;
-  for (SegmentId id = segments.chain(ttl_class).head; id != kNoSegment; id = segments.header(id).next) {
+  for (SegmentId id = segments.chain(chain).head; id != kNoSegment; id = segments.header(id).next) {
     const SegmentHeader& at = segments.header(id);
     CHECK(at.prev == before);
-    CHECK(segments.in_use(at) && at.ttl_class == ttl_class && at.shift == expiry_shift(ttl_class));
+    CHECK(segments.in_use(at) && at.chain == chain && at.shift == expiry_shift(at.ttl_class()));
     CHECK(at.state == SegmentState::kSealed || at.next == kNoSegment);
     CHECK(at.state == SegmentState::kOpen || at.live_items > 0);
     check_segment(segments, id);
@@ -56,7 +57,7 @@ Sums check_chain(const Segments& segments, unsigned ttl_class) {
     ++sums.segments;
     before = id;
   }
-  CHECK(segments.chain(ttl_class).tail == before);
+  CHECK(segments.chain(chain).tail == before);
   return sums;
 }
 
@@ -64,8 +65,10 @@ Sums check_chain(const Segments& segments, unsigned ttl_class) {
 
 void Store::check_invariants() const {
   Sums sums;
-  for (unsigned i = 0; i < kTtlClasses; ++i) {
+  std::array<std::uint32_t, kQueues> queued{};
+  for (unsigned i = 0; i < kChains; ++i) {
     const Sums chain = check_chain(segments_, i);
+    queued[i / kTtlClasses] += chain.segments;
     sums.live_items += chain.live_items;
     sums.live_bytes += chain.live_bytes;
     sums.written_items += chain.written_items;
@@ -76,6 +79,7 @@ void Store::check_invariants() const {
   CHECK(sums.live_items == segments_.live_items() && sums.live_bytes == segments_.live_bytes());
   CHECK(sums.written_items == segments_.written_items() && sums.written_bytes == segments_.written_bytes());
   CHECK(sums.segments + segments_.free_count() == segments_.count());
+  CHECK(queued[0] == segments_.queued(Queue::kMain) && queued[1] == segments_.queued(Queue::kSmall));
   CHECK(segments_.free_count() >= 1);
   CHECK(pinned_ == kNoSegment);
 
@@ -89,7 +93,7 @@ void Store::check_invariants() const {
   });
   CHECK(seen.size() == segments_.live_items());
   std::uint64_t found = 0;
-  for (unsigned i = 0; i < kTtlClasses; ++i) {
+  for (unsigned i = 0; i < kChains; ++i) {
     for (SegmentId id = segments_.chain(i).head; id != kNoSegment; id = segments_.header(id).next) {
       segments_.for_each_live(id, [&](Place place, const ItemHeader& item) {
         found += seen.count(segments_.slot(index_.hash(item.key()), place).bits);

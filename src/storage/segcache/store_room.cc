@@ -36,6 +36,19 @@ bool Store::relocate(Place from, SegmentId target, Heat heat) noexcept {
   return true;
 }
 
+bool Store::relocate_to_main(Place from, Heat heat) noexcept {
+  const std::uint32_t deadline = segments_.deadline(from);
+  if (deadline <= now_sec_) return relocate(from, kNoSegment, heat);
+  const std::uint32_t bytes = segments_.item(from).total_bytes();
+  const unsigned chain = chain_of(Queue::kMain, segments_.header(from.segment).ttl_class());
+  SegmentId target = segments_.open_segment(chain);
+  if (!takes(target, bytes, deadline)) {
+    if (target != kNoSegment) seal(target);
+    target = segments_.open_new(chain, now_sec_);
+  }
+  return relocate(from, target, heat);
+}
+
 void Store::drop_merged(SegmentId id) noexcept {
   metrics_.item_evict.add(segments_.header(id).live_items);
   metrics_.segment_merge.add();
@@ -46,30 +59,37 @@ void Store::finish_target(SegmentId id) noexcept {
   if (segments_.header(id).live_items == 0) release(id);
 }
 
-bool Store::evict_oldest() noexcept {
+SegmentId Store::oldest_head(unsigned first_chain, unsigned chains, bool open_too) const noexcept {
   SegmentId oldest = kNoSegment;
-  const auto consider = [&](SegmentId id) {
-    if (id == kNoSegment || id == pinned_) return;
+  for (unsigned i = first_chain; i < first_chain + chains; ++i) {
+    SegmentId id = segments_.chain(i).head;
+    if (id != kNoSegment && id == pinned_) id = segments_.header(id).next;
+    if (id == kNoSegment) continue;
     const SegmentHeader& at = segments_.header(id);
+    if (at.state == SegmentState::kOpen && !open_too) continue;
     if (oldest != kNoSegment) {
       const SegmentHeader& best = segments_.header(oldest);
-      if (std::pair(best.created_sec, best.sequence) <= std::pair(at.created_sec, at.sequence)) return;
+      if (std::pair(best.created_sec, best.sequence) <= std::pair(at.created_sec, at.sequence)) continue;
     }
     oldest = id;
-  };
-  for (unsigned i = 0; i < kTtlClasses; ++i) {
-    SegmentId id = segments_.chain(i).head;
-    if (id == pinned_ && id != kNoSegment) id = segments_.header(id).next;
-    if (id != kNoSegment && segments_.header(id).state == SegmentState::kSealed) consider(id);
   }
-  if (oldest == kNoSegment) {
-    for (unsigned i = 0; i < kTtlClasses; ++i) consider(segments_.open_segment(i));
-  }
-  if (oldest == kNoSegment) return false;
-  metrics_.item_evict.add(segments_.header(oldest).live_items);
-  metrics_.segment_evict.add();
-  release(oldest);
+  return oldest;
+}
+
+SegmentId Store::oldest(Queue queue) const noexcept { return oldest_head(chain_of(queue, 0), kTtlClasses, true); }
+
+bool Store::evict_oldest() noexcept {
+  SegmentId id = oldest_head(0, kChains, false);
+  if (id == kNoSegment) id = oldest_head(0, kChains, true);
+  if (id == kNoSegment) return false;
+  evict(id);
   return true;
+}
+
+void Store::evict(SegmentId id) noexcept {
+  metrics_.item_evict.add(segments_.header(id).live_items);
+  metrics_.segment_evict.add();
+  release(id);
 }
 
 bool Store::compact_hinted() noexcept {
@@ -78,7 +98,7 @@ bool Store::compact_hinted() noexcept {
   };
   for (SegmentId& hint : hints_) {
     const SegmentId id = std::exchange(hint, kNoSegment);
-    if (id == kNoSegment || !segments_.in_use(segments_.header(id)) || !joinable(id)) continue;
+    if (!joinable(id)) continue;
     const SegmentHeader& at = segments_.header(id);
     if (joinable(at.next)) return compact_pair(id, at.next);
     if (joinable(at.prev)) return compact_pair(at.prev, id);
@@ -88,7 +108,7 @@ bool Store::compact_hinted() noexcept {
 
 bool Store::compact_any() noexcept {
   if (nothing_to_compact_) return false;
-  for (unsigned i = 0; i < kTtlClasses; ++i) {
+  for (unsigned i = 0; i < kChains; ++i) {
     for (SegmentId id = segments_.chain(i).head; id != kNoSegment; id = segments_.header(id).next) {
       const SegmentId next = segments_.header(id).next;
       if (next == kNoSegment || !evictable(id) || !evictable(next)) continue;

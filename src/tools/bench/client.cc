@@ -18,6 +18,7 @@ using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kSilenceMax{10};
 constexpr std::chrono::seconds kHandshakeSilenceMax{5};
+constexpr std::size_t kHandshakesAtOnce = 256;
 constexpr std::chrono::seconds kLastAnswersMax{2};  // after the measured time
 constexpr int kTurnMs = 50;                         // how late the end of the run may be seen
 constexpr int kSendsPerTurn = 1024;                 // open loop: then replies are looked at
@@ -162,7 +163,7 @@ Client::~Client() = default;
 
 void Client::prepare() {
   connect();
-  await_handshakes();
+  await_handshakes(0);
   if (!options_.fill) return;
   workload_.fill(first_of(options_.keys, thread_, options_.threads),
                  first_of(options_.keys, thread_ + 1, options_.threads));
@@ -206,6 +207,7 @@ void Client::connect() {
       ++open_;
       if (tls_) ++shaking_;
       connections_.back()->open(std::move(fd), std::move(session));
+      await_handshakes(kHandshakesAtOnce);  // a target that has too many of them under way accepts no connection
     } catch (const std::runtime_error& error) {
       tally_.trouble(Trouble::kNotConnected, count - i, error.what());
       return;  // what refuses one refuses the next
@@ -213,9 +215,9 @@ void Client::connect() {
   }
 }
 
-void Client::await_handshakes() {
+void Client::await_handshakes(std::size_t left_max) {
   last_news_ = steady_clock::now();
-  while (shaking_ > 0) {
+  while (shaking_ > left_max) {
     turn(kTurnMs);
     if (steady_clock::now() - last_news_ < kHandshakeSilenceMax) continue;
     for (const auto& connection : connections_) {

@@ -43,7 +43,7 @@ class Client final : public Load {
   class Connection;
 
   void connect();
-  void await_handshakes();
+  void await_handshakes(std::size_t left_max);
   // Keeps all connections busy until `deadline` (or, when filling, until every key is stored), then waits for what is
   // under way.
   void drive(Instant deadline);

@@ -114,6 +114,8 @@ class Player {
     const auto stats = cache_.stats();
     outcome_.heap_bytes = stats.heap_bytes;
     outcome_.index_bytes = stats.index_bytes;
+    outcome_.policy_bytes = stats.policy_bytes;
+    outcome_.memory_bytes = stats.heap_bytes + stats.index_bytes + stats.policy_bytes + stats.table_bytes;
     outcome_.segment_bytes = stats.segment_bytes;
     std::uint64_t payload_bytes = 0;
     for (std::uint32_t key = 0; key < trace_.keys.count(); ++key) {
@@ -124,9 +126,9 @@ class Player {
     }
     if (outcome_.items == 0 || stats.items == 0) return;
     // stats.items may count expired items that peek() does not show: so each sum is divided by its own count.
-    outcome_.overhead_bytes_per_item =
-        static_cast<double>(stats.live_bytes + stats.index_bytes) / static_cast<double>(stats.items) -
-        static_cast<double>(payload_bytes) / static_cast<double>(outcome_.items);
+    outcome_.overhead_bytes_per_item = static_cast<double>(stats.live_bytes + stats.index_bytes + stats.policy_bytes) /
+                                           static_cast<double>(stats.items) -
+                                       static_cast<double>(payload_bytes) / static_cast<double>(outcome_.items);
   }
 
   const Trace& trace_;
@@ -150,7 +152,28 @@ double Outcome::requests_per_second() const noexcept {
 }
 
 Outcome replay(const Trace& trace, const storage::segcache::SegOptions& options) {
-  return Player(trace, options).play();
+  Outcome outcome = Player(trace, options).play();
+  outcome.policy = options.eviction();
+  return outcome;
+}
+
+Outcome replay_within(const Trace& trace, storage::segcache::SegOptions& options, std::uint64_t memory_bytes) {
+  constexpr int kRunsMax = 5;
+  constexpr std::uint64_t kTolerance = 500;  // one part in so many: less than a segment, mostly
+  constexpr std::uint64_t kHashPowerMin = 3;
+  if (!options.hash_power.is_set()) options.hash_power.set(kHashPowerMin);
+  std::uint64_t heap_bytes = memory_bytes - memory_bytes / 10;
+  Outcome outcome;
+  for (int run = 0; run < kRunsMax; ++run) {
+    options.heap_size.set(heap_bytes);
+    outcome = replay(trace, options);
+    const std::uint64_t besides = outcome.memory_bytes - outcome.heap_bytes;
+    if (besides >= memory_bytes) throw config::Error("--whole-memory: less memory than the index needs");
+    const std::uint64_t next = memory_bytes - besides;
+    if (next <= heap_bytes + memory_bytes / kTolerance && heap_bytes <= next + memory_bytes / kTolerance) break;
+    heap_bytes = next;
+  }
+  return outcome;
 }
 
 }  // namespace pelikan::tools::replay

@@ -18,6 +18,7 @@ namespace pelikan::tools::replay {
 inline constexpr std::uint32_t kTurnRequests = 64;
 
 struct Outcome {
+  std::string policy;
   std::uint64_t requests = 0;
   std::uint64_t gets = 0;
   std::uint64_t misses = 0;
@@ -27,9 +28,11 @@ struct Outcome {
   double seconds = 0;
   std::uint64_t heap_bytes = 0;
   std::uint64_t index_bytes = 0;
+  std::uint64_t policy_bytes = 0;
+  std::uint64_t memory_bytes = 0;  // heap, index, policy, segment headers
   std::uint64_t segment_bytes = 0;
   std::uint64_t items = 0;             // at the end
-  double overhead_bytes_per_item = 0;  // header, alignment and index: what an item costs besides its key and value
+  double overhead_bytes_per_item = 0;  // header, alignment, index and policy: the cost besides key and value
 
   [[nodiscard]] double object_miss_ratio() const noexcept;
   [[nodiscard]] double byte_miss_ratio() const noexcept;
@@ -37,9 +40,15 @@ struct Outcome {
 };
 
 [[nodiscard]] Outcome replay(const Trace& trace, const storage::segcache::SegOptions& options);
+// The same with the largest heap that leaves room in `memory_bytes` for all that the storage needs besides. As this is
+// known only afterwards, the trace is played several times. The index starts small unless seg.hash_power is set.
+[[nodiscard]] Outcome replay_within(const Trace& trace, storage::segcache::SegOptions& options,
+                                    std::uint64_t memory_bytes);
 
-[[nodiscard]] std::string json(const Outcome& outcome, const Trace& trace);   // one line
-[[nodiscard]] std::string table(const Outcome& outcome, const Trace& trace);  // for people
+[[nodiscard]] std::string json(const Outcome& outcome, const Trace& trace);  // one line
+// For people: the head, then a line per run, which may be printed as soon as it is done.
+[[nodiscard]] std::string table_head();
+[[nodiscard]] std::string table_row(const Outcome& outcome, const Trace& trace);
 // What the trace is, and how many of its lines were left out.
 [[nodiscard]] std::string describe(const Trace& trace);
 

@@ -8,9 +8,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <vector>
 
-#include "tools/replay/options.h"
 #include "tools/replay/source.h"
 
 namespace pelikan::tools::replay {
@@ -21,7 +19,7 @@ Trace trace_of(const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
   Source source(path);
   unlink(path.c_str());
-  return read_twitter(source);
+  return read_trace(source, Format::kTwitter);
 }
 
 Outcome play(const std::string& text, std::uint64_t heap_bytes = 4 << 20) {
@@ -99,6 +97,21 @@ TEST(Replay, ASmallHeapEvictsAndALargeOneDoesNot) {
   EXPECT_LE(small.heap_bytes, 256u << 10);
 }
 
+// Heap, index, ghost table and segment headers together are what was asked for.
+TEST(Replay, WithinAMemoryLimitTheHeapGivesWay) {
+  std::string text;
+  for (int i = 0; i < 40000; ++i)
+    text += std::to_string(i / 100) + "," + std::to_string(i * 7919 % 9973) + ",20,80,0,get,0\n";
+  const Trace trace = trace_of(text);
+  storage::segcache::SegOptions options;
+  const std::uint64_t limit = 512 << 10;
+  const Outcome outcome = replay_within(trace, options, limit);
+  EXPECT_NEAR(static_cast<double>(outcome.memory_bytes), static_cast<double>(limit), limit / 50.0);
+  EXPECT_GT(outcome.memory_bytes, outcome.heap_bytes + outcome.index_bytes);
+  EXPECT_GT(outcome.policy_bytes, 0u);
+  EXPECT_LT(outcome.index_bytes, limit / 4);
+}
+
 TEST(Report, Json) {
   const Trace trace =
       trace_of("1,a,4,6,0,get,0\n1,b,4,6,0,get,0\n1,a,4,6,0,get,0\n1,c,4,26,0,get,0\n1,a,4,6,0,get,0\nbad\n");
@@ -118,37 +131,23 @@ TEST(Report, Json) {
   EXPECT_EQ(read["footprint_bytes"], 50);
   EXPECT_EQ(read["malformed_lines"], 1);
   EXPECT_NE(describe(trace).find("1 malformed lines left out, the first is line 6"), std::string::npos);
-  EXPECT_NE(table(outcome, trace).find("object miss ratio 0.5000"), std::string::npos);
+  EXPECT_EQ(read["policy"], "seger");
 }
 
-TEST(Options, Accepted) {
-  const char* words[] = {"pelikan-replay",  "trace.csv.zst",      "--format", "twitter",
-                         "--set",           "seg.heap_size=64MB", "--set",    "seg.eviction=merge",
-                         "--heap-fraction", "0.03,0.1,0.3",       "--json"};
-  const Options options = parse_options(static_cast<int>(std::size(words)), words).options.value();
-  EXPECT_EQ(options.trace, "trace.csv.zst");
-  EXPECT_EQ(options.settings, (std::vector<std::string>{"seg.heap_size=64MB", "seg.eviction=merge"}));
-  EXPECT_EQ(options.fractions, (std::vector<double>{0.03, 0.1, 0.3}));
-  EXPECT_TRUE(options.json);
-}
-
-TEST(Options, Refused) {
-  const std::vector<const char*> rows[] = {
-      {},
-      {"-", "--format", "oracle"},
-      {"-", "--format", "segcache20"},
-      {"-", "--format", "csv"},
-      {"-", "--threads", "2"},
-      {"-", "--heap-fraction", "0"},
-      {"-", "--heap-fraction", "0.1,x"},
-      {"-", "--heap-fraction", "2000"},
-      {"-", "--policy", "merge"},
-      {"a", "b"},
-  };
-  for (auto row : rows) {
-    row.insert(row.begin(), "pelikan-replay");
-    EXPECT_THROW((void)parse_options(static_cast<int>(row.size()), row.data()), UsageError) << row.back();
-  }
+TEST(Report, TheRowsOfTheTableStandUnderTheirHead) {
+  Trace trace;
+  trace.footprint_bytes = 10'000'000'000'000;
+  const std::string row = table_row({.policy = "random_fifo",
+                                     .gets = 4,
+                                     .misses = 1,
+                                     .refused = 123456789,
+                                     .heap_bytes = 1'234'500'000'000,
+                                     .segment_bytes = 1 << 20,
+                                     .items = 99'999'999'999},
+                                    trace);
+  EXPECT_EQ(row.size(), table_head().size());
+  const std::size_t end = table_head().find("object miss") + std::string_view("object miss").size();
+  EXPECT_EQ(row.substr(end - 6, 6), "0.2500");
 }
 
 }  // namespace

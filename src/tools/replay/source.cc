@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kInputBytes = 256 * 1024;
 constexpr std::size_t kLineBufferBytes = 256 * 1024;
+constexpr std::size_t kRecordsAtOnce = 8192;
 constexpr int kWindowLogMax = 27;
 constexpr std::string_view kZstdMagic = "\x28\xB5\x2F\xFD";
 
@@ -119,6 +120,25 @@ std::size_t LineReader::refill() {
   const std::size_t count = source_.read(bytes_.data() + end_, bytes_.size() - end_);
   end_ += count;
   return count;
+}
+
+RecordReader::RecordReader(Source& source, std::size_t record_bytes)
+    : source_(source), record_bytes_(record_bytes), bytes_(record_bytes * kRecordsAtOnce, '\0') {}
+
+std::optional<std::string_view> RecordReader::next() {
+  if (begin_ == end_) {
+    begin_ = end_ = 0;
+    while (end_ < bytes_.size()) {
+      const std::size_t count = source_.read(bytes_.data() + end_, bytes_.size() - end_);
+      if (count == 0) break;
+      end_ += count;
+    }
+    if (end_ == 0) return std::nullopt;
+  }
+  const std::string_view record(bytes_.data() + begin_, std::min(record_bytes_, end_ - begin_));
+  begin_ += record.size();
+  ++record_number_;
+  return record;
 }
 
 }  // namespace pelikan::tools::replay

@@ -72,4 +72,22 @@ class LineReader {
   std::uint64_t line_number_ = 0;
 };
 
+// Records of one size, one after the other.
+class RecordReader {
+ public:
+  RecordReader(Source& source, std::size_t record_bytes);
+
+  // The next record; valid until the next call. Shorter only when the source ends within it; nothing at its end.
+  [[nodiscard]] std::optional<std::string_view> next();
+  [[nodiscard]] std::uint64_t record_number() const noexcept { return record_number_; }  // as line_number()
+
+ private:
+  Source& source_;
+  std::size_t record_bytes_;
+  std::string bytes_;  // a whole number of records
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::uint64_t record_number_ = 0;
+};
+
 }  // namespace pelikan::tools::replay

@@ -1,11 +1,10 @@
 #include "tools/replay/trace.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <array>
 #include <stdexcept>
 #include <utility>
-
-#include "base/bytes.h"
 
 namespace pelikan::tools::replay {
 namespace {
@@ -13,64 +12,72 @@ namespace {
 constexpr std::size_t kFirstSlots = 1024;
 constexpr std::uint64_t kHashSeed = 1;  // any: the order of slots is never seen
 
-constexpr std::array<std::pair<std::string_view, Operation>, 11> kOperations{{
-    {"get", Operation::kGet},
-    {"gets", Operation::kGet},
-    {"set", Operation::kSet},
-    {"add", Operation::kAdd},
-    {"replace", Operation::kReplace},
-    {"cas", Operation::kCas},
-    {"append", Operation::kAppend},
-    {"prepend", Operation::kPrepend},
-    {"delete", Operation::kDelete},
-    {"incr", Operation::kArithmetic},
-    {"decr", Operation::kArithmetic},
-}};
+// Puts the requests of a file together.
+class Collector {
+ public:
+  explicit Collector(Format format) { trace_.format = format; }
 
-// Splits the field after the last comma off `line`. Nothing when there is no comma.
-std::optional<std::string_view> take_last_field(std::string_view& line) {
-  const std::size_t comma = line.rfind(',');
-  if (comma == std::string_view::npos) return std::nullopt;
-  const std::string_view field = line.substr(comma + 1);
-  line = line.substr(0, comma);
-  return field;
+  void leave_out(std::uint64_t number) noexcept {
+    if (trace_.malformed_lines++ == 0) trace_.first_malformed_line = number;
+  }
+  // REQUIRES: the sizes are within the limits.
+  void add(const Record& record) {
+    padded_.assign(record.key_bytes - record.key.size(), '0');
+    padded_ += record.key;
+    const std::uint32_t known = trace_.keys.count();
+    const std::uint32_t key = trace_.keys.number_of(padded_);
+    if (key == known) trace_.footprint_bytes += padded_.size() + record.value_bytes;
+    if (record.time_sec < now_sec_) ++trace_.backward_steps;
+    now_sec_ = std::max(now_sec_, record.time_sec);
+    trace_.requests.push_back({.time_sec = now_sec_,
+                               .key = key,
+                               .value_bytes = record.value_bytes & kValueBytesMax,
+                               .operation_bits = static_cast<std::uint32_t>(record.operation) & 0xf,
+                               .ttl_sec = record.ttl_sec});
+  }
+  [[nodiscard]] Trace take() { return std::move(trace_); }
+
+ private:
+  Trace trace_;
+  std::string padded_;
+  std::uint32_t now_sec_ = 0;
+};
+
+void read_lines(Source& source, Collector& collector) {
+  LineReader lines(source);
+  while (const auto line = lines.next()) {
+    if (const auto record = parse_twitter(*line)) {
+      collector.add(*record);
+    } else {
+      collector.leave_out(lines.line_number());
+    }
+  }
 }
 
-std::optional<std::uint32_t> take_last_number(std::string_view& line) {
-  const auto field = take_last_field(line);
-  return field ? parse_decimal<std::uint32_t>(*field) : std::nullopt;
-}
-
-std::optional<Operation> take_last_operation(std::string_view& line) {
-  const auto field = take_last_field(line);
-  if (!field) return std::nullopt;
-  const auto* found = std::ranges::find(kOperations, *field, &std::pair<std::string_view, Operation>::first);
-  return found != kOperations.end() ? std::optional(found->second) : std::nullopt;
+// A line that is wrong is one line; a record that is wrong in its sizes means that this is no such file.
+void read_records(Source& source, Collector& collector, std::size_t record_bytes,
+                  std::optional<Record> (*parse)(std::string_view)) {
+  RecordReader records(source, record_bytes);
+  while (const auto bytes = records.next()) {
+    const std::uint64_t number = records.record_number();
+    if (bytes->size() < record_bytes) {
+      throw std::runtime_error(
+          fmt::format("record {} ends early: {} of {} bytes", number, bytes->size(), record_bytes));
+    }
+    const auto record = parse(*bytes);
+    if (!record) {
+      collector.leave_out(number);
+    } else if (record->key_bytes > kKeyBytesMax || record->value_bytes > kValueBytesMax) {
+      throw std::runtime_error(fmt::format("record {} has a key of {} and a value of {} bytes; at most {} and {}",
+                                           number, record->key_bytes, record->value_bytes, kKeyBytesMax,
+                                           kValueBytesMax));
+    } else {
+      collector.add(*record);
+    }
+  }
 }
 
 }  // namespace
-
-std::optional<TwitterLine> parse_twitter(std::string_view line) {
-  const auto ttl = take_last_number(line);
-  const auto operation = take_last_operation(line);
-  const auto client = take_last_field(line);
-  const auto value_bytes = take_last_number(line);
-  const auto key_bytes = take_last_number(line);
-  const std::size_t comma = line.find(',');
-  if (!ttl || !operation || !client || !value_bytes || !key_bytes || comma == std::string_view::npos)
-    return std::nullopt;
-  const auto time = parse_decimal<std::uint32_t>(line.substr(0, comma));
-  const std::string_view key = line.substr(comma + 1);
-  if (!time || key.empty() || key.size() > kKeyBytesMax || *key_bytes > kKeyBytesMax || *value_bytes > kValueBytesMax) {
-    return std::nullopt;
-  }
-  return TwitterLine{.time_sec = *time,
-                     .key = key,
-                     .key_bytes = std::max(*key_bytes, static_cast<std::uint32_t>(key.size())),
-                     .value_bytes = *value_bytes,
-                     .operation = *operation,
-                     .ttl_sec = *ttl};
-}
 
 KeyTable::KeyTable() : hash_(kHashSeed), ends_{0}, slots_(kFirstSlots, kFree) {}
 
@@ -99,31 +106,17 @@ void KeyTable::grow() {
   for (std::uint32_t number = 0; number < count(); ++number) slots_[slot_of(key(number))] = number;
 }
 
-Trace read_twitter(Source& source) {
-  Trace trace;
-  LineReader lines(source);
-  std::string padded;
-  std::uint32_t now = 0;
-  while (const auto text = lines.next()) {
-    const auto line = parse_twitter(*text);
-    if (!line) {
-      if (trace.malformed_lines++ == 0) trace.first_malformed_line = lines.line_number();
-      continue;
-    }
-    padded.assign(line->key_bytes - line->key.size(), '0');
-    padded += line->key;
-    const std::uint32_t known = trace.keys.count();
-    const std::uint32_t key = trace.keys.number_of(padded);
-    if (key == known) trace.footprint_bytes += padded.size() + line->value_bytes;
-    if (line->time_sec < now) ++trace.backward_steps;
-    now = std::max(now, line->time_sec);
-    trace.requests.push_back({.time_sec = now,
-                              .key = key,
-                              .value_bytes = line->value_bytes & kValueBytesMax,
-                              .operation_bits = static_cast<std::uint32_t>(line->operation) & 0xf,
-                              .ttl_sec = line->ttl_sec});
+Trace read_trace(Source& source, Format format) {
+  Collector collector(format);
+  switch (format) {
+    case Format::kTwitter: read_lines(source, collector); break;
+    case Format::kSegcache20: read_records(source, collector, kSegcache20Bytes, parse_segcache20); break;
+    case Format::kOracle: read_records(source, collector, kOracleBytes, parse_oracle); break;
   }
-  if (trace.requests.empty()) throw std::runtime_error("the trace holds no request in the format `twitter`");
+  Trace trace = collector.take();
+  if (trace.requests.empty()) {
+    throw std::runtime_error(fmt::format("the trace holds no request in the format `{}`", name_of(format)));
+  }
   return trace;
 }
 

@@ -1,40 +1,21 @@
 // A request trace in memory, compact: 16 bytes per request, and each distinct key once.
 //
 // Owner:   the replay. Threads: one.
-// Limits:  the whole trace is held in memory. A key of more than kKeyBytesMax, a value of more than kValueBytesMax, a
-// line that
-//          cannot be understood: counted as malformed and left out.
-// Failure: see source.h; a trace without a single good line throws std::runtime_error.
+// Limits:  the whole trace is held in memory. Lines and records that cannot be understood are counted and left out.
+// Failure: std::runtime_error, one line: what source.h throws; the number of a binary record that ends early or whose
+//          sizes are above the limits (formats.h); a trace without a single request.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/hash.h"
+#include "tools/replay/formats.h"
 #include "tools/replay/source.h"
 
 namespace pelikan::tools::replay {
-
-enum class Operation : std::uint8_t { kGet, kSet, kAdd, kReplace, kCas, kAppend, kPrepend, kDelete, kArithmetic };
-
-inline constexpr std::size_t kKeyBytesMax = 250;
-inline constexpr std::uint32_t kValueBytesMax = (1u << 28) - 1;
-
-// One line of the `twitter` format: timestamp,key,key_size,value_size,client_id,op,ttl
-struct TwitterLine {
-  std::uint32_t time_sec = 0;
-  std::string_view key;         // as written: not yet padded
-  std::uint32_t key_bytes = 0;  // after padding
-  std::uint32_t value_bytes = 0;
-  Operation operation = Operation::kGet;
-  std::uint32_t ttl_sec = 0;  // 0: never expires
-};
-
-// Nothing when the line is malformed. The key may contain commas: the other fields are found from both ends.
-[[nodiscard]] std::optional<TwitterLine> parse_twitter(std::string_view line);
 
 // Distinct keys, numbered in the order of their first appearance.
 class KeyTable {
@@ -71,14 +52,15 @@ struct Request {
 static_assert(sizeof(Request) == 16);
 
 struct Trace {
+  Format format = Format::kTwitter;
   std::vector<Request> requests;
   KeyTable keys;
-  std::uint64_t footprint_bytes = 0;  // key + value of every distinct key at its first appearance
-  std::uint64_t malformed_lines = 0;
+  std::uint64_t footprint_bytes = 0;       // key + value of every distinct key at its first appearance
+  std::uint64_t malformed_lines = 0;       // or records
   std::uint64_t first_malformed_line = 0;  // its number; 0 when there is none
   std::uint64_t backward_steps = 0;        // requests older than the one before; they are given its time
 };
 
-[[nodiscard]] Trace read_twitter(Source& source);
+[[nodiscard]] Trace read_trace(Source& source, Format format);
 
 }  // namespace pelikan::tools::replay

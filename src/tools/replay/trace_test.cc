@@ -29,75 +29,42 @@ class TemporaryFile {
   std::string path_;
 };
 
+template <class T>
+std::string little_endian(T value) {
+  std::string out(sizeof value, '\0');
+  for (std::size_t i = 0; i < sizeof value; ++i) out[i] = static_cast<char>(static_cast<std::uint64_t>(value) >> 8 * i);
+  return out;
+}
+
 std::string compressed(std::string_view bytes) {
   std::string out(ZSTD_compressBound(bytes.size()), '\0');
   out.resize(ZSTD_compress(out.data(), out.size(), bytes.data(), bytes.size(), 3));
   return out;
 }
 
-Trace read_bytes(std::string_view bytes) {
+Trace read_bytes(std::string_view bytes, Format format = Format::kTwitter) {
   const TemporaryFile file(bytes);
   Source source(file.path());
-  return read_twitter(source);
+  return read_trace(source, format);
 }
 
-TEST(ParseTwitter, GoodLines) {
-  const struct {
-    std::string_view line;
-    std::uint32_t time, key_bytes, value_bytes, ttl;
-    std::string_view key;
-    Operation operation;
-  } rows[] = {
-      {"0,38,20,320,0,get,43200", 0, 20, 320, 43200, "38", Operation::kGet},
-      {"7,abc,3,0,client,gets,0", 7, 3, 0, 0, "abc", Operation::kGet},
-      {"7,abc,0,1,,set,5", 7, 3, 1, 5, "abc", Operation::kSet},
-      {"4294967295,k,250,268435455,1,add,4294967295", 4294967295u, 250, 268435455, 4294967295u, "k", Operation::kAdd},
-      {"1,a,b,c,8,9,1,delete,0", 1, 8, 9, 0, "a,b,c", Operation::kDelete},
-      {"1,k,1,1,1,replace,0", 1, 1, 1, 0, "k", Operation::kReplace},
-      {"1,k,1,1,1,cas,0", 1, 1, 1, 0, "k", Operation::kCas},
-      {"1,k,1,1,1,append,0", 1, 1, 1, 0, "k", Operation::kAppend},
-      {"1,k,1,1,1,prepend,0", 1, 1, 1, 0, "k", Operation::kPrepend},
-      {"1,k,1,1,1,incr,0", 1, 1, 1, 0, "k", Operation::kArithmetic},
-      {"1,k,1,1,1,decr,0", 1, 1, 1, 0, "k", Operation::kArithmetic},
-  };
-  for (const auto& row : rows) {
-    SCOPED_TRACE(row.line);
-    const auto line = parse_twitter(row.line);
-    ASSERT_TRUE(line);
-    EXPECT_EQ(line->time_sec, row.time);
-    EXPECT_EQ(line->key, row.key);
-    EXPECT_EQ(line->key_bytes, row.key_bytes);
-    EXPECT_EQ(line->value_bytes, row.value_bytes);
-    EXPECT_EQ(line->ttl_sec, row.ttl);
-    EXPECT_EQ(line->operation, row.operation);
+// One record each, as formats.h draws them.
+std::string segcache20(std::uint32_t time, std::uint64_t id, std::uint32_t key_bytes, std::uint32_t value_bytes,
+                       std::uint32_t operation, std::uint32_t ttl) {
+  return little_endian(time) + little_endian(id) + little_endian(key_bytes << 22 | value_bytes) +
+         little_endian(operation << 24 | ttl);
+}
+std::string oracle(std::uint32_t time, std::uint64_t id, std::uint32_t bytes, std::int64_t next) {
+  return little_endian(time) + little_endian(id) + little_endian(bytes) + little_endian(next);
+}
+
+std::string message_of(std::string_view bytes, Format format) {
+  try {
+    (void)read_bytes(bytes, format);
+  } catch (const std::runtime_error& error) {
+    return error.what();
   }
-}
-
-TEST(ParseTwitter, MalformedLines) {
-  const std::string long_key(251, 'k');
-  const std::string rows[] = {
-      "",
-      ",",
-      ",,,,,,",
-      "timestamp,key,key_size,value_size,client_id,op,ttl",
-      "1,k,1,1,1,get",
-      "k,1,1,1,get,0",
-      "-1,k,1,1,1,get,0",
-      "1,,1,1,1,get,0",
-      "1,k,-1,1,1,get,0",
-      "1,k,251,1,1,get,0",
-      "1,k,1,268435456,1,get,0",
-      "1,k,1,1.5,1,get,0",
-      "1,k,1,1,1,GET,0",
-      "1,k,1,1,1,touch,0",
-      "1,k,1,1,1,get,",
-      "1,k,1,1,1,get,0 ",
-      "1,k,1,1,1,get,4294967296",
-      "4294967296,k,1,1,1,get,0",
-      "1," + long_key + ",20,1,1,get,0",
-      std::string("\0\0\0", 3),
-  };
-  for (const auto& row : rows) EXPECT_FALSE(parse_twitter(row)) << row;
+  return "";
 }
 
 TEST(KeyTable, NumbersInOrderOfAppearance) {
@@ -178,6 +145,80 @@ TEST(ReadTwitter, NoiseNeverCrashes) {
     std::string bytes = "1,k,1,1,0,get,0\n";
     for (auto i = random() % 2000; i > 0; --i) bytes += alphabet[random() % alphabet.size()];
     EXPECT_GE(read_bytes(bytes).requests.size(), 1u);
+  }
+}
+
+TEST(ReadSegcache20, RequestsKeysAndWhatIsLeftOut) {
+  const Trace trace = read_bytes(segcache20(100, 7, 20, 300, 1, 60) + segcache20(101, 7, 0, 1, 1, 0) +  // no key size
+                                     segcache20(102, 8, 4, 10, 3, 0) + segcache20(102, 8, 4, 10, 12, 0) +
+                                     segcache20(99, 7, 20, 310, 9, 5),
+                                 Format::kSegcache20);
+  ASSERT_EQ(trace.requests.size(), 3u);
+  EXPECT_EQ(trace.malformed_lines, 2u);
+  EXPECT_EQ(trace.first_malformed_line, 2u);
+  EXPECT_EQ(trace.backward_steps, 1u);
+  EXPECT_EQ(trace.keys.count(), 2u);
+  EXPECT_EQ(trace.keys.key(0), std::string(12, '0') + little_endian(std::uint64_t{7}));
+  EXPECT_EQ(trace.keys.key(1), little_endian(std::uint64_t{8}));  // an id has 8 bytes
+  EXPECT_EQ(trace.footprint_bytes, 320u + 18u);
+  EXPECT_EQ(trace.requests[0].operation(), Operation::kGet);
+  EXPECT_EQ(trace.requests[0].ttl_sec, 60u);
+  EXPECT_EQ(trace.requests[1].operation(), Operation::kSet);
+  EXPECT_EQ(trace.requests[2].operation(), Operation::kDelete);
+  EXPECT_EQ(trace.requests[2].time_sec, 102u);
+  EXPECT_EQ(trace.requests[2].key, 0u);
+}
+
+TEST(ReadOracle, CompressedIsTheSame) {
+  std::string bytes;
+  for (std::uint32_t i = 0; i < 30000; ++i) bytes += oracle(i / 7, i * 7919 % 1000, 100 + i % 1000, i + 1000);
+  const Trace plain = read_bytes(bytes, Format::kOracle);
+  const Trace packed = read_bytes(compressed(bytes), Format::kOracle);
+  ASSERT_EQ(plain.requests.size(), 30000u);
+  EXPECT_EQ(plain.keys.count(), 1000u);
+  EXPECT_EQ(plain.requests[1].value_bytes, 93u);
+  EXPECT_EQ(plain.requests[1].ttl_sec, 0u);
+  ASSERT_EQ(packed.requests.size(), plain.requests.size());
+  EXPECT_EQ(packed.footprint_bytes, plain.footprint_bytes);
+  EXPECT_EQ(packed.requests.back().time_sec, plain.requests.back().time_sec);
+}
+
+TEST(ReadBinary, WhatIsNoSuchFileIsOneMessageWithTheRecord) {
+  const std::string segcache = segcache20(1, 1, 250, (1 << 22) - 1, 1, (1 << 24) - 1);
+  const std::string good = oracle(1, 1, kValueBytesMax + 8, -1);
+  EXPECT_EQ(message_of(segcache, Format::kSegcache20), "");
+  EXPECT_EQ(message_of(good, Format::kOracle), "");
+  EXPECT_EQ(message_of(segcache + segcache.substr(0, 19), Format::kSegcache20), "record 2 ends early: 19 of 20 bytes");
+  EXPECT_EQ(message_of(good + good + "x", Format::kOracle), "record 3 ends early: 1 of 24 bytes");
+  EXPECT_EQ(message_of(segcache + segcache20(1, 1, 251, 9, 1, 0), Format::kSegcache20),
+            "record 2 has a key of 251 and a value of 9 bytes; at most 250 and 268435455");
+  EXPECT_EQ(message_of(good + oracle(1, 1, 0xFFFFFFFF, 0), Format::kOracle),
+            "record 2 has a key of 8 and a value of 4294967287 bytes; at most 250 and 268435455");
+  EXPECT_EQ(message_of("", Format::kOracle), "the trace holds no request in the format `oracle`");
+  EXPECT_EQ(message_of(segcache20(1, 1, 0, 9, 1, 0), Format::kSegcache20),
+            "the trace holds no request in the format `segcache20`");
+  EXPECT_NE(message_of("1,k,1,1,0,get,0\n1,k,1,1,0,get,0\n1,k,1,1,0,get,0\n", Format::kSegcache20), "");
+}
+
+// More records than are read at once, and an end within one.
+TEST(ReadBinary, EndsAreFoundBehindAFullBuffer) {
+  std::string bytes;
+  for (std::uint32_t i = 0; i < 20000; ++i) bytes += oracle(i, i, 100, 0);
+  EXPECT_EQ(read_bytes(bytes, Format::kOracle).requests.size(), 20000u);
+  EXPECT_EQ(message_of(bytes + bytes.substr(0, 5), Format::kOracle), "record 20001 ends early: 5 of 24 bytes");
+}
+
+TEST(ReadBinary, NoiseNeverCrashes) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  for (int round = 0; round < 200; ++round) {
+    std::string bytes(random() % 2000, '\0');
+    for (char& each : bytes) each = static_cast<char>(random());
+    for (const Format format : {Format::kSegcache20, Format::kOracle}) {
+      const std::string message = message_of(bytes, format);
+      EXPECT_EQ(message.find('\n'), std::string::npos);
+    }
   }
 }
 

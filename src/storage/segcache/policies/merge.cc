@@ -105,7 +105,7 @@ void Merge::prune(Store& store, SegmentId source, Pruning& pruning) noexcept {
     if (item.dead()) continue;
     const double score = heat_hits(item.heat()) * mean_bytes / bytes;
     if (!keep_all && score <= cutoff) continue;
-    if (store.relocate(place, pruning.target, 0)) copied += bytes;
+    if (store.relocate(place, pruning.target, heat_hits(item.heat()) / 2)) copied += bytes;
   }
   pruning.cutoff = cutoff;
 }

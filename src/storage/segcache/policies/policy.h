@@ -4,7 +4,11 @@
 // once per segment written, so a virtual call costs nothing that matters.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+
+#include "storage/segcache/heat.h"
+#include "storage/segcache/segments.h"
 
 namespace pelikan::storage::segcache {
 
@@ -21,6 +25,12 @@ class Policy {
   // Frees at least one segment more than it takes. False: it frees none, and the write fails.
   // REQUIRES: one segment is free, to copy into.
   [[nodiscard]] virtual bool make_room(Store& store) noexcept = 0;
+
+  // Where an item starts whose key was not in the cache. (A new version of an item stays in the queue of the old one.)
+  [[nodiscard]] virtual Queue queue_for_new(std::uint64_t /*hash*/) noexcept { return Queue::kMain; }
+  [[nodiscard]] virtual HeatKind heat_kind() const noexcept { return HeatKind::kSeconds; }
+  // Memory that grows with the items.
+  [[nodiscard]] virtual std::uint64_t bytes() const noexcept { return 0; }
 };
 
 // The policy that seg.eviction names.

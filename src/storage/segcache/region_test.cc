@@ -1,0 +1,54 @@
+// What is memory when, as the kernel tells it (mincore).
+#include "storage/segcache/region.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace pelikan::storage::segcache {
+namespace {
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+
+std::size_t resident_bytes(const Region& region, std::size_t bytes) {
+  const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  std::vector<unsigned char> resident(bytes / page_bytes);
+  EXPECT_EQ(::mincore(region.data(), bytes, resident.data()), 0);
+  return page_bytes * static_cast<std::size_t>(std::ranges::count_if(resident, [](auto page) { return page & 1; }));
+}
+
+TEST(Region, IsCommittedFromTheFrontAndNeverBeyondItsEnd) {
+  Region region(4 * kMiB, "a test");
+  EXPECT_TRUE(region.commit(1));
+  region.data()[kMiB - 1] = 'x';
+  EXPECT_TRUE(region.commit(4 * kMiB));
+  EXPECT_EQ(region.data()[kMiB - 1], 'x');
+  EXPECT_EQ(region.data()[4 * kMiB - 1], 0);
+  EXPECT_FALSE(region.commit(4 * kMiB + 1));
+}
+
+TEST(Region, IsPopulatedAheadInSmallSteps) {
+  Region region(4 * kMiB, "a test");
+  ASSERT_TRUE(region.commit(2 * kMiB));
+  EXPECT_EQ(resident_bytes(region, 2 * kMiB), 0U);
+  region.data()[0] = 'x';
+  std::size_t before = resident_bytes(region, 2 * kMiB);
+  for (int i = 0; i < 100; ++i) {
+    region.populate(1, kMiB / 2);
+    const std::size_t now = resident_bytes(region, 2 * kMiB);
+    EXPECT_LE(now - before, kMiB / 8);
+    before = now;
+  }
+  EXPECT_GE(before, kMiB / 2);
+  EXPECT_LE(before, kMiB / 2 + kMiB / 8);
+  EXPECT_EQ(region.data()[0], 'x');
+  // Never what is not committed, and what was used meanwhile is not gone through again.
+  for (int i = 0; i < 5; ++i) region.populate(2 * kMiB - kMiB / 4, kMiB);
+  EXPECT_EQ(resident_bytes(region, 2 * kMiB) - before, kMiB / 4);
+}
+
+}  // namespace
+}  // namespace pelikan::storage::segcache
