@@ -61,7 +61,7 @@ TEST(TlsReload, KeepsTheConnection) {
 
 TEST(TlsReload, AnAnswerThatNeverComesIsTold) {
   Answer kept;
-  Running server(hooks_with([&](Answer answer) { kept = std::move(answer); }), std::chrono::milliseconds(500));
+  Running server(hooks_with([&](Answer answer) { kept = std::move(answer); }), kShortTimeout);
   const std::string response = server.talk(std::string(kPost) + "\r\n");
   EXPECT_TRUE(response.starts_with("HTTP/1.1 500 ")) << response;
   EXPECT_EQ(body_of(response), "not done in time\n");
