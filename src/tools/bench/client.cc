@@ -19,7 +19,9 @@ using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kSilenceMax{10};
 constexpr std::chrono::seconds kHandshakeSilenceMax{5};
-constexpr std::size_t kHandshakesAtOnce = 256;
+constexpr std::uint32_t kHandshakesMax = 256;  // of all threads; a target that accepts no more would stall connect()
+constexpr const char* kNoHandshake =
+    "TLS handshake: no answer in time; if the target speaks plain text, leave out --tls";
 constexpr int kSendsPerTurn = 1024;         // open loop: then replies are looked at
 constexpr std::uint64_t kSpinNs = 200'000;  // open loop: not trusted to a timeout
 constexpr std::uint64_t kSeed = 1;
@@ -149,7 +151,6 @@ Client::~Client() = default;
 
 void Client::prepare() {
   connect();
-  await_handshakes(0);
   if (!options_.fill) return;
   workload_.fill(first_of(options_.keys, thread_, options_.threads),
                  first_of(options_.keys, thread_ + 1, options_.threads));
@@ -178,6 +179,7 @@ void Client::finish() {
 }
 
 void Client::connect() {
+  const std::size_t under_way_max = std::max(kHandshakesMax / options_.threads, 1u) - 1;  // besides the next
   for (std::uint32_t i = 0; i < connection_count_; ++i) {
     try {
       net::Fd fd = connect_target();
@@ -188,25 +190,30 @@ void Client::connect() {
       ++open_;
       if (tls_) ++shaking_;
       connections_.back()->open(std::move(fd), std::move(session));
-      await_handshakes(kHandshakesAtOnce);  // a target that has too many of them under way accepts no connection
+      if (!tls_) continue;
+      turn(0);  // its first bytes go now: the target's time for it runs
+      if (await_handshakes(under_way_max)) continue;
+      if (i + 1 < connection_count_) tally_.trouble(Trouble::kHandshake, connection_count_ - i - 1, kNoHandshake);
+      return;
     } catch (const std::runtime_error& error) {
       tally_.trouble(Trouble::kNotConnected, connection_count_ - i, error.what());
-      return;  // what refuses one refuses the next
+      break;  // what refuses one refuses the next
     }
   }
+  static_cast<void>(await_handshakes(0));
 }
 
-void Client::await_handshakes(std::size_t left_max) {
+bool Client::await_handshakes(std::size_t under_way_max) {
   last_news_ = steady_clock::now();
-  while (shaking_ > left_max) {
+  while (shaking_ > under_way_max) {
     turn(kTurnMs);
     if (steady_clock::now() - last_news_ < kHandshakeSilenceMax) continue;
     for (const auto& connection : connections_) {
-      if (connection->closing() || connection->established()) continue;
-      connection->give_up(Trouble::kHandshake,
-                          "TLS handshake: no answer in time; if the target speaks plain text, leave out --tls");
+      if (!connection->closing() && !connection->established()) connection->give_up(Trouble::kHandshake, kNoHandshake);
     }
+    return false;
   }
+  return true;
 }
 
 void Client::drive(Instant deadline) {

@@ -40,7 +40,8 @@ class Client final : public Load {
   class Connection;
 
   void connect();
-  void await_handshakes(std::size_t left_max);
+  // Until at most so many are under way; false: the target has answered none of them for too long, they are given up.
+  [[nodiscard]] bool await_handshakes(std::size_t under_way_max);
   // Keeps all connections busy until `deadline` (or, when filling, until every key is stored), then waits for what is
   // under way.
   void drive(Instant deadline);
