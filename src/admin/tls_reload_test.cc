@@ -147,7 +147,7 @@ struct Site {
 
 Hooks reloading(tls::Credentials& credentials) {
   return hooks_with([&](const Answer& answer) {
-    const std::expected<tls::Reloaded, std::string> done = credentials.reload();
+    const std::expected<tls::Reloaded, std::string> done = credentials.reload(config::List{});
     if (!done) return answer(std::unexpected(done.error()));
     answer(*done == tls::Reloaded::kUnchanged ? "unchanged\n"
            : *done == tls::Reloaded::kSwapped ? "swapped\n"

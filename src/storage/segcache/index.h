@@ -63,6 +63,11 @@ class Index {
 
   [[nodiscard]] std::uint64_t buckets() const noexcept { return low_buckets_ + split_; }
   [[nodiscard]] std::uint64_t bytes() const noexcept { return (buckets() + overflow_made_) * sizeof(Bucket); }
+  // With what is ready for growth: what the index takes of the machine's memory.
+  [[nodiscard]] std::uint64_t real_bytes() const noexcept {
+    return bucket_memory_.real_bytes(buckets() * sizeof(Bucket)) +
+           overflow_memory_.real_bytes(overflow_made_ * sizeof(Bucket));
+  }
 
   // f(bucket number, Slot) on every slot that is current.
   template <class F>
