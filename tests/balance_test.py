@@ -6,14 +6,15 @@ Sessions are dealt out by turns, so every second one stays idle. Load is the pro
 Clients compete with the server for the processors, so a window of two seconds counts in which the loads differ by less
 than 20 %, if it begins within five seconds.
 """
-import multiprocessing
 import os
 import socket
 import sys
 import tempfile
+import threading
 import time
 
-from harness import Server
+from harness import Server, wait_until
+from load_kit import Load
 from pki import Pki
 from tls_kit import PATIENCE, SERVER_NAMES, client_context, connect, receive, tls_settings
 
@@ -22,7 +23,7 @@ DRIVERS, SESSIONS_EACH, PIPELINE = 2, 20, 100
 WITHIN_S, WINDOW_S, STEP_S = 5, 2, 0.25
 BUSY_S = 0.02  # of processor time: a worker whose clients have begun
 DIFFERENCE_MAX = 0.2
-STUBBORN_S = 3
+STUBBORN_S = 3  # of processor time: six looks of a balancer at a worker that is busy alone
 
 
 class Ping:
@@ -59,47 +60,25 @@ class Segcache:
         return b''.join(b'%d\r\n' % i for i in range(done + 1, done + PIPELINE + 1))
 
 
-def drive(kind, sessions, stop, results):
-    """Keeps a pipeline under way on each session. Runs in a process."""
+def drive(kind, sessions):
+    """Keeps a pipeline under way on each session; the replies so far. Runs in a process."""
     done = dict.fromkeys(sessions, 0)
-    try:
-        while not stop.is_set():
-            for number, session in sessions.items():
-                session.sendall(kind.requests(number))
-            for number, session in sessions.items():
-                wanted = kind.replies(done[number])
-                replies = receive(session, len(wanted))
-                if replies != wanted:
-                    at = next(i for i, pair in enumerate(zip(replies + b'|', wanted)) if pair[0] != pair[1])
-                    raise AssertionError(f'session {number}: ...{replies[at - 40:at + 40]!r}, '
-                                         f'wanted ...{wanted[at - 40:at + 40]!r}')
-                done[number] += PIPELINE
-        results.put(sum(done.values()))
-    except Exception as error:  # whatever it is, the test must hear of it
-        results.put(f'{type(error).__name__} {error}')
+    while True:
+        for number, session in sessions.items():
+            session.sendall(kind.requests(number))
+        for number, session in sessions.items():
+            wanted = kind.replies(done[number])
+            replies = receive(session, len(wanted))
+            if replies != wanted:
+                at = next(i for i, pair in enumerate(zip(replies + b'|', wanted)) if pair[0] != pair[1])
+                raise AssertionError(f'session {number}: ...{replies[at - 40:at + 40]!r}, '
+                                     f'wanted ...{wanted[at - 40:at + 40]!r}')
+            done[number] += PIPELINE
+        yield sum(done.values())
 
 
-class Drivers:
-    def __init__(self, kind, sessions):
-        self.stop, self.results = multiprocessing.Event(), multiprocessing.Queue()
-        shares = [dict(list(sessions.items())[i::DRIVERS]) for i in range(DRIVERS)]
-        self.processes = [multiprocessing.Process(target=drive, args=(kind, share, self.stop, self.results))
-                          for share in shares]
-
-    def __enter__(self):
-        for process in self.processes:
-            process.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        found = [self.results.get(timeout=PATIENCE) for _ in self.processes]
-        for process in self.processes:
-            process.join()
-        troubles = [one for one in found if isinstance(one, str)]
-        if troubles:
-            raise AssertionError('\n'.join(troubles))
-        self.requests = sum(found)
+def drivers_of(kind, sessions):
+    return Load(drive, [(kind, dict(list(sessions.items())[i::DRIVERS])) for i in range(DRIVERS)])
 
 
 def worker_seconds(pid):
@@ -137,7 +116,7 @@ def open_sessions(server, kind, context):
 
 def watch(server):
     """When the loads had become equal, and how they were at first and then."""
-    pause, samples = multiprocessing.Event(), [(time.monotonic(), worker_seconds(server.pid))]
+    pause, samples = threading.Event(), [(time.monotonic(), worker_seconds(server.pid))]
     window = round(WINDOW_S / STEP_S)
     at_first = None
     while samples[-1][0] - samples[0][0] < WITHIN_S + WINDOW_S:
@@ -157,12 +136,12 @@ def watch(server):
 def check_balance(kind, context, settings):
     with Server(os.path.join(BINARIES, kind.binary), ['worker.threads=2', *kind.settings, *settings]) as server:
         busy, everyone = open_sessions(server, kind, context)
-        with Drivers(kind, busy) as drivers:
+        with drivers_of(kind, busy) as drivers:
             after, at_first, unequal = watch(server)
         moved = server.stats()['worker_session_moved']
         print(f'{kind.__name__}, {"TLS" if context else "plain text"}: loads differed by {at_first:.0%} at first, by '
               f'{unequal:.1%} in two seconds from {after:.1f} s; {moved} of {len(everyone)} sessions moved, '
-              f'{drivers.requests} replies in order')
+              f'{sum(drivers.done)} replies in order')
         assert at_first > 0.5, f'the workers were not that different at first: {at_first}'
         assert moved > 0
         for session in everyone:
@@ -173,13 +152,13 @@ def check_switched_off(kind):
     settings = ['worker.threads=2', 'worker.rebalance_moves=0', *kind.settings]
     with Server(os.path.join(BINARIES, kind.binary), settings) as server:
         busy, everyone = open_sessions(server, kind, None)
-        with Drivers(kind, busy):
+        with drivers_of(kind, busy):
             before = worker_seconds(server.pid)
-            multiprocessing.Event().wait(STUBBORN_S)  # long enough for sessions to have moved
+            wait_until(lambda: max(worker_seconds(server.pid)) - max(before) >= STUBBORN_S, 'a busy worker')
             unequal = difference(before, worker_seconds(server.pid))
         assert server.stats()['worker_session_moved'] == 0
         assert unequal > 0.5, unequal
-        print(f'switched off: loads differ by {unequal:.0%} after {STUBBORN_S} s')
+        print(f'switched off: loads differ by {unequal:.0%} after {STUBBORN_S} s of work')
         for session in everyone:
             session.close()
 

@@ -7,7 +7,6 @@ PELIKAN_RELOADS certificates (100) follow each other, put in place by turns in t
 Nothing sleeps: whether a change is in force is seen from the serial number of the certificate that is served.
 """
 import contextlib
-import multiprocessing
 import os
 import signal
 import socket
@@ -18,6 +17,7 @@ import threading
 import time
 
 from harness import Server, wait_until
+from load_kit import Load
 from pki import DAY, Pair, Pki, install
 from tls_kit import PATIENCE, SERVER_NAMES, VERSIONS, RecordClient, client_context, connect, receive, tls_settings
 
@@ -109,14 +109,14 @@ def serial_in(certificate):
 
 # --- load -----------------------------------------------------------------------------------------------------------
 
-def load(number, address, ca, stop, results):
+def load(number, address, ca):
     """Talks on one connection all the time and on others for a moment, half of them resumed. Runs in a process."""
     counts = {'requests': 0, 'connections': 0, 'resumed': 0}
     step = 'connecting'
     try:
         contexts = [client_context(ca, version) for version in VERSIONS]
         lasting, session = connect(address, contexts[number % 2]), [None, None]
-        while not stop.is_set():
+        while True:
             which = counts['connections'] % 2
             step = f'connecting with {VERSIONS[which]}, {"resuming" if session[which] else "new"}'
             with connect(address, contexts[which], session[which]) as passing:
@@ -133,31 +133,9 @@ def load(number, address, ca, stop, results):
                             raise AssertionError(f'{reply!r} instead of {wanted!r}')
                         counts['requests'] += 2
                 session[which] = passing.session if counts['connections'] % 4 < 2 else None
-        results.put(counts)
-    except Exception as error:  # whatever it is, the test must hear of it
-        results.put(f'client {number}, {step}: {type(error).__name__} {error}; so far {counts}')
-
-
-class Load:
-    def __init__(self, address, ca):
-        self.stop, self.results = multiprocessing.Event(), multiprocessing.Queue()
-        self.processes = [multiprocessing.Process(target=load, args=(i, address, ca, self.stop, self.results))
-                          for i in range(LOADERS)]
-
-    def __enter__(self):
-        for process in self.processes:
-            process.start()
-        return self
-
-    def __exit__(self, failure, *_):
-        self.stop.set()
-        found = [self.results.get(timeout=PATIENCE) for _ in self.processes]
-        for process in self.processes:
-            process.join()
-        troubles = [one for one in found if isinstance(one, str)]
-        if troubles:
-            raise AssertionError('\n'.join(troubles))
-        self.counts = {name: sum(one[name] for one in found) for name in found[0]}
+            yield counts
+    except Exception as error:
+        raise AssertionError(f'client {number}, {step}: {type(error).__name__} {error}; so far {counts}') from error
 
 
 # --- tests ----------------------------------------------------------------------------------------------------------
@@ -169,7 +147,7 @@ def test_under_load(folder):
     home = Home(pki.path('home'), certificate=pairs[0].certificate, key=pairs[0].key)
     with Server(BINARY, tls_settings(Pair(home.path('certificate'), home.path('key')))) as server:
         context, started = client_context(ca), time.monotonic()
-        with Load(server.address, ca) as clients:
+        with Load(load, [(i, server.address, ca) for i in range(LOADERS)]) as clients:
             for i in range(RELOADS):
                 pair, way = pairs[(i + 1) % PAIRS], WAYS[i % len(WAYS)]
                 way(server, home, certificate=pair.certificate, key=pair.key)
@@ -177,11 +155,11 @@ def test_under_load(folder):
                 wait_until(lambda: serial(server.address, context) == wanted,
                            f'certificate {i}, {way.__name__}:\n{server.output()[-3000:]}', PATIENCE)
             check_broken(server, home, pki, ca, pairs[0])
-        stats = server.stats()
-        print(f'{RELOADS} reloads in {time.monotonic() - started:.1f} s, {clients.counts}, '
+        stats, counts = server.stats(), {name: sum(each[name] for each in clients.done) for name in clients.done[0]}
+        print(f'{RELOADS} reloads in {time.monotonic() - started:.1f} s, {counts}, '
               f'{stats["tls_swap"]} swaps, {stats["tls_reload_ex"]} refused')
         assert stats['tls_swap'] >= RELOADS
-        assert clients.counts['resumed'] > clients.counts['connections'] // 4
+        assert counts['resumed'] > counts['connections'] // 4
 
 
 def check_broken(server, home, pki, ca, good):

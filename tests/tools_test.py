@@ -6,6 +6,7 @@ port and says when it listens.
 """
 import json
 import os
+import socket
 import struct
 import subprocess
 import sys
@@ -162,12 +163,12 @@ class BenchTls(unittest.TestCase):
     def tearDownClass(cls):
         cls.folder.cleanup()
 
-    def bench(self, server, *arguments):
-        return run(self.binary, '--target', f'127.0.0.1:{server.port}', '--connections', 4, '--duration', '0.2s',
-                   '--keys', 100, '--json', *arguments)
+    def bench(self, server, *arguments, connections=4):
+        return run(self.binary, '--target', f'127.0.0.1:{server.port}', '--connections', connections,
+                   '--duration', '0.2s', '--keys', 100, '--json', *arguments)
 
-    def measure(self, server, *arguments):
-        done = self.bench(server, *arguments)
+    def measure(self, server, *arguments, connections=4):
+        done = self.bench(server, *arguments, connections=connections)
         self.assertEqual((done.returncode, done.stderr), (0, ''), done.stdout)
         report = json.loads(done.stdout)
         self.assertEqual(report['errors'], 0, report)
@@ -210,6 +211,21 @@ class BenchTls(unittest.TestCase):
                     self.assertGreater(full['handshakes'], 0)
                     self.assertEqual(full['resumed'], 0)
                     self.assertGreater(resumed['resumed'], 0.9 * resumed['handshakes'])
+
+    def test_more_connections_than_wait_for_a_handshake(self):
+        """The server's own limits: 1024 handshakes at once, and as many that wait to be accepted."""
+        with segcache_tls(self.server) as server:
+            report = self.measure(server, '--tls', '--threads', 2, connections=3000)
+        self.assertGreaterEqual(report['requests'], 3000)
+
+    def test_a_silent_target_is_given_up_once(self):
+        """With more connections than may be in handshake: those that were not begun count, too."""
+        with socket.create_server(('127.0.0.1', 0), backlog=1000) as silent:
+            done = run(self.binary, '--target', f'127.0.0.1:{silent.getsockname()[1]}', '--tls', '--connections', 700,
+                       '--duration', '0.2s', '--json')
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn('no answer in time', done.stderr)
+        self.assertEqual(json.loads(done.stdout)['error_kinds']['handshake'], 700)
 
     def test_client_certificate(self):
         own = ('--cert', self.client.certificate, '--key', self.client.key)

@@ -154,7 +154,7 @@ TEST(Admin, AnAnswerThatNeverComesIsTold) {
   {
     Hooks hooks = plain_hooks();
     hooks.flush_all = [&](std::function<void()> done) { kept = std::move(done); };
-    Running server(std::move(hooks), std::chrono::milliseconds(500));
+    Running server(std::move(hooks), kShortTimeout);
     EXPECT_EQ(server.talk("flush_all\r\n"), "SERVER_ERROR not done in time\r\n");
     kept();
   }
@@ -236,7 +236,7 @@ TEST(Admin, StoppingClosesWhateverIsOpen) {
 }
 
 TEST(Admin, AClientThatDoesNotReadHarmsNobody) {
-  Running server(plain_hooks(), std::chrono::milliseconds(200));
+  Running server(plain_hooks(), kShortTimeout);
   Client deaf(server->address());
   std::string commands;
   for (int i = 0; i < 2000; ++i) commands += "stats\n";

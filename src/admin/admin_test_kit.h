@@ -22,6 +22,8 @@
 namespace pelikan::admin {
 
 constexpr int kClientTimeoutSec = 20;  // a hang becomes a failure
+// For idle_timeout where a test waits for its end, but must have connected and sent something before.
+constexpr std::chrono::seconds kShortTimeout{2};
 
 class Client {
  public:

@@ -272,13 +272,14 @@ TEST(AdminTls, SilentAndTamperingClientsAreClosed) {
   const PlainTls options;
   const tls::Credentials credentials(options);
   const tls::ClientContext context(client_options());
-  Running server(plain_hooks(), std::chrono::milliseconds(2000), &credentials);
+  Running server(plain_hooks(), kShortTimeout, &credentials);
+  std::deque<Client> silent;  // all at once: each takes the whole time
   for (const char* beginning : {"", "vers", "GET / HTTP/1.1\r\nX: "}) {
-    Client client(server->address(), &context);
+    Client& client = silent.emplace_back(server->address(), &context);
     ASSERT_TRUE(client.secure());
     client.send(beginning);
-    EXPECT_EQ(client.read_all(), "") << beginning;
   }
+  for (Client& client : silent) EXPECT_EQ(client.read_all(), "");
   Client client(server->address(), &context);
   ASSERT_TRUE(client.secure());
   client.send_raw(std::string_view("\x17\x03\x03\x00\x14", 5));

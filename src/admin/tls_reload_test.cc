@@ -61,7 +61,7 @@ TEST(TlsReload, KeepsTheConnection) {
 
 TEST(TlsReload, AnAnswerThatNeverComesIsTold) {
   Answer kept;
-  Running server(hooks_with([&](Answer answer) { kept = std::move(answer); }), std::chrono::milliseconds(500));
+  Running server(hooks_with([&](Answer answer) { kept = std::move(answer); }), kShortTimeout);
   const std::string response = server.talk(std::string(kPost) + "\r\n");
   EXPECT_TRUE(response.starts_with("HTTP/1.1 500 ")) << response;
   EXPECT_EQ(body_of(response), "not done in time\n");
@@ -147,7 +147,7 @@ struct Site {
 
 Hooks reloading(tls::Credentials& credentials) {
   return hooks_with([&](const Answer& answer) {
-    const std::expected<tls::Reloaded, std::string> done = credentials.reload();
+    const std::expected<tls::Reloaded, std::string> done = credentials.reload(config::List{});
     if (!done) return answer(std::unexpected(done.error()));
     answer(*done == tls::Reloaded::kUnchanged ? "unchanged\n"
            : *done == tls::Reloaded::kSwapped ? "swapped\n"

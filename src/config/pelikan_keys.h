@@ -39,7 +39,7 @@ struct PelikanKeys {
   struct Seg : Section {
     Seg() : Section("seg") {}
     Ignored overflow_factor{this, "overflow_factor", "the index grows by itself"};
-    Ignored admission_ratio{this, "admission_ratio", "it belongs to an eviction policy that is not offered"};
+    Ignored admission_ratio{this, "admission_ratio", "the small queue of seger has a fixed part of the heap"};
   };
   struct Debug : Section {
     static constexpr std::string_view kRotation = "rotate with logrotate and SIGHUP";

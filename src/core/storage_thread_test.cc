@@ -58,6 +58,17 @@ class StorageThreadTest : public WorkersTest {
     seen.wait(-1);
     return seen == 1;
   }
+  // Clients that each send so many bytes of requests and read nothing.
+  std::vector<net::Fd> flood(std::size_t count, std::size_t bytes) {
+    std::string requests;
+    while (requests.size() < bytes) requests += "a line of which there are many\n";
+    std::vector<net::Fd> clients;
+    for (std::size_t i = 0; i < count; ++i) {
+      clients.push_back(std::move(*connect()));
+      (void)send(clients.back(), requests);  // fails when it has been closed meanwhile
+    }
+    return clients;
+  }
   [[nodiscard]] std::uint64_t shed() const {
     std::uint64_t sum = 0;
     for (const auto& worker : workers_) sum += worker->metrics().session_buffer_exhausted.value();
@@ -265,13 +276,7 @@ TEST_P(StorageThreadTest, MemoryOfWhatWaitsForTheStorageIsBounded) {
   constexpr std::size_t kLimit = 1 << 20;
   start(2, kLimit);
   hold_up_storage();
-  std::vector<net::Fd> clients;
-  std::string requests;
-  while (requests.size() < 100'000) requests += "a line of which there are many\n";
-  for (std::size_t i = 0; i < kConnectionsMax; ++i) {
-    clients.push_back(std::move(*connect()));
-    (void)send(clients.back(), requests);  // fails when it has been closed meanwhile
-  }
+  const std::vector<net::Fd> clients = flood(kConnectionsMax, 100'000);
   wait_until([this] { return shed() > 0; });
   EXPECT_LT(bytes_held(), 16 * kLimit);
   let_storage_go_on();
@@ -284,14 +289,7 @@ TEST_P(StorageThreadTest, DeferredBatchesDoNotStallTheWorker) {
   constexpr std::size_t kLimit = 1 << 20;
   start(1, kLimit);
   hold_up_storage();
-  std::vector<net::Fd> clients;
-  std::string requests;
-  while (requests.size() < 60'000) requests += "a line of which there are many\n";
-  requests += requests;  // in one piece, before memory is short
-  for (std::size_t i = 0; i < 12; ++i) {
-    clients.push_back(std::move(*connect()));
-    (void)send(clients.back(), requests);
-  }
+  const std::vector<net::Fd> clients = flood(12, 120'000);
   let_storage_go_on();
   const auto fd = connect();
   ASSERT_TRUE(send(*fd, "x\n"));

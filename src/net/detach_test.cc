@@ -10,14 +10,7 @@ namespace {
 
 using namespace testing;
 
-class DetachTest : public ::testing::TestWithParam<Setup> {
- protected:
-  std::unique_ptr<Loop> make(LoopOptions options = {}) const {
-    options.engine = GetParam().engine;
-    return make_loop(options);
-  }
-  Ends ends() const { return connect_ends(GetParam().transport); }
-};
+class DetachTest : public OverAllSetups {};
 
 INSTANTIATE_TEST_SUITE_P(All, DetachTest, ::testing::ValuesIn(setups()), label);
 

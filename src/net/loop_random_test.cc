@@ -13,14 +13,7 @@ namespace {
 
 using namespace testing;
 
-class LoopRandomTest : public ::testing::TestWithParam<Setup> {
- protected:
-  std::unique_ptr<Loop> make(LoopOptions options = {}) const {
-    options.engine = GetParam().engine;
-    return make_loop(options);
-  }
-  Ends ends() const { return connect_ends(GetParam().transport); }
-};
+class LoopRandomTest : public OverAllSetups {};
 
 INSTANTIATE_TEST_SUITE_P(All, LoopRandomTest, ::testing::ValuesIn(setups()), label);
 

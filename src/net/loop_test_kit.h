@@ -131,6 +131,16 @@ inline std::string peer_read(const Fd& peer, bool* ended = nullptr, std::size_t 
   return bytes;
 }
 
+// A fixture: loops of the engine, and connections of the transport, that the test runs over.
+class OverAllSetups : public ::testing::TestWithParam<Setup> {
+ protected:
+  std::unique_ptr<Loop> make(LoopOptions options = {}) const {
+    options.engine = GetParam().engine;
+    return make_loop(options);
+  }
+  Ends ends() const { return connect_ends(GetParam().transport); }
+};
+
 class Recorder : public Stream {
  public:
   explicit Recorder(Loop& owner) : loop(&owner) {}

@@ -19,40 +19,31 @@ std::shared_ptr<const Context> Credentials::current() const {
   return current_;
 }
 
-std::expected<Reloaded, std::string> Credentials::reload() {
-  const std::lock_guard one_at_a_time(reload_mutex_);
-  return reload_locked(allow_);
-}
-
 std::expected<Reloaded, std::string> Credentials::reload(const std::expected<config::List, std::string>& allow) {
   const std::lock_guard one_at_a_time(reload_mutex_);
   if (!allow) return keep(allow.error());
   if (allow->empty() && !allow_.empty())
     return keep(std::string(options_.name()) +
                 ".allow: is empty now, which would let in every valid certificate: restart if that is wanted");
-  return reload_locked(*allow);
-}
-
-std::unexpected<std::string> Credentials::keep(const std::string& why) {
-  metrics_.reload_ex.add();
-  return std::unexpected(why);
-}
-
-std::expected<Reloaded, std::string> Credentials::reload_locked(const config::List& allow) {
   const std::shared_ptr<const Context> old = current();
   std::shared_ptr<const Context> loaded;
   try {
-    loaded = Context::load(options_, clock_, old.get(), &allow);
+    loaded = Context::load(options_, clock_, old.get(), &*allow);
   } catch (const std::exception& error) {
     return keep(error.what());
   }
-  if (&allow != &allow_) allow_ = allow;
+  allow_ = *allow;
   metrics_.reload.add();
   if (loaded->fingerprint() == old->fingerprint()) return Reloaded::kUnchanged;
   const bool trust_changed = loaded->trust_fingerprint() != old->trust_fingerprint();
   put_in_force(std::move(loaded));
   metrics_.swap.add();
   return trust_changed ? Reloaded::kTrustChanged : Reloaded::kSwapped;
+}
+
+std::unexpected<std::string> Credentials::keep(const std::string& why) {
+  metrics_.reload_ex.add();
+  return std::unexpected(why);
 }
 
 void Credentials::put_in_force(std::shared_ptr<const Context> context) {

@@ -56,12 +56,10 @@ class Credentials {
   [[nodiscard]] std::shared_ptr<const Context> current() const;
   // `allow`: the patterns from now on, or why nobody knows.
   [[nodiscard]] std::expected<Reloaded, std::string> reload(const std::expected<config::List, std::string>& allow);
-  [[nodiscard]] std::expected<Reloaded, std::string> reload();  // the patterns stay
   // The directories in which a changed file may appear, the targets of symbolic links included; for inotify.
   [[nodiscard]] std::vector<std::string> directories() const;
 
  private:
-  [[nodiscard]] std::expected<Reloaded, std::string> reload_locked(const config::List& allow);
   std::unexpected<std::string> keep(const std::string& why);
   void put_in_force(std::shared_ptr<const Context> context);
 

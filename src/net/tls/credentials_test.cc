@@ -57,14 +57,14 @@ TEST_F(CredentialsTest, NewPair) {
   Credentials credentials(options_);
   const auto before = credentials.current();
   const std::int64_t reloads = metric("tls_reload"), swaps = metric("tls_swap");
-  EXPECT_EQ(credentials.reload(), Reloaded::kUnchanged);
+  EXPECT_EQ(credentials.reload(options_.allow()), Reloaded::kUnchanged);
   EXPECT_EQ(credentials.current(), before);
   fs::last_write_time(path("tls.crt"), fs::file_time_type::clock::now());
-  EXPECT_EQ(credentials.reload(), Reloaded::kUnchanged);  // contents count, not times
+  EXPECT_EQ(credentials.reload(options_.allow()), Reloaded::kUnchanged);  // contents count, not times
   EXPECT_EQ(server_name(credentials), "CN:first");
   install(pki_.issue(ca_, {.name = "second", .ends_sec = 5 * kDaySec}));
   EXPECT_EQ(server_name(credentials), "CN:first");
-  EXPECT_EQ(credentials.reload(), Reloaded::kSwapped);
+  EXPECT_EQ(credentials.reload(options_.allow()), Reloaded::kSwapped);
   EXPECT_EQ(server_name(credentials), "CN:second");
   EXPECT_EQ(metric("tls_reload"), reloads + 3);
   EXPECT_EQ(metric("tls_swap"), swaps + 1);
@@ -76,20 +76,21 @@ TEST_F(CredentialsTest, ChangeOfTrust) {
   require_clients();
   Credentials credentials(options_);
   const Identity web = pki_.issue(ca_, {.name = "web"});
-  EXPECT_EQ(credentials.reload(), Reloaded::kUnchanged);
+  EXPECT_EQ(credentials.reload(options_.allow()), Reloaded::kUnchanged);
   pki_.revocation_list("ca.crl", ca_, {web});
-  EXPECT_EQ(credentials.reload(), Reloaded::kTrustChanged);
-  EXPECT_EQ(credentials.reload(), Reloaded::kUnchanged);
+  EXPECT_EQ(credentials.reload(options_.allow()), Reloaded::kTrustChanged);
+  EXPECT_EQ(credentials.reload(options_.allow()), Reloaded::kUnchanged);
   EXPECT_EQ(metric("tls_crl_next_update"), credentials.current()->lists_end());
   const Identity added = pki_.authority({.name = "added"});
   pki_.bundle("ca.crt", {ca_.certificate, added.certificate});
-  EXPECT_FALSE(credentials.reload().has_value());  // the list of the new one is missing
+  EXPECT_FALSE(credentials.reload(options_.allow()).has_value());  // the list of the new one is missing
   pki_.bundle("ca.crl", {pki_.revocation_list("a", ca_, {}), pki_.revocation_list("b", added, {})});
-  EXPECT_EQ(credentials.reload(), Reloaded::kTrustChanged);
-  EXPECT_EQ(credentials.reload(config::List{"CN:web"}), Reloaded::kTrustChanged);
-  EXPECT_EQ(credentials.reload(), Reloaded::kUnchanged);  // the list is still that one
+  EXPECT_EQ(credentials.reload(options_.allow()), Reloaded::kTrustChanged);
+  const config::List allow = {"CN:web"};
+  EXPECT_EQ(credentials.reload(allow), Reloaded::kTrustChanged);
+  EXPECT_EQ(credentials.reload(allow), Reloaded::kUnchanged);
   install(pki_.issue(ca_, {.name = "second"}));
-  EXPECT_EQ(credentials.reload(), Reloaded::kSwapped);
+  EXPECT_EQ(credentials.reload(allow), Reloaded::kSwapped);
 }
 
 TEST_F(CredentialsTest, BrokenFilesChangeNothing) {
@@ -120,7 +121,7 @@ TEST_F(CredentialsTest, BrokenFilesChangeNothing) {
     install(good);
     require_clients();
     broken.how();
-    const auto result = credentials.reload();
+    const auto result = credentials.reload(options_.allow());
     ASSERT_FALSE(result.has_value());
     EXPECT_NE(result.error().find(broken.words), std::string::npos) << result.error();
     EXPECT_EQ(result.error().find('\n'), std::string::npos);
@@ -130,7 +131,7 @@ TEST_F(CredentialsTest, BrokenFilesChangeNothing) {
   EXPECT_EQ(metric("tls_reload"), reloads);
   install(good);
   require_clients();
-  EXPECT_EQ(credentials.reload(), Reloaded::kTrustChanged);  // a list is signed anew each time
+  EXPECT_EQ(credentials.reload(options_.allow()), Reloaded::kTrustChanged);  // a list is signed anew each time
 }
 
 TEST_F(CredentialsTest, ChangeOfTheAllowList) {
@@ -181,7 +182,7 @@ TEST_F(CredentialsTest, AWrongAllowListChangesNothing) {
     EXPECT_NE(result.error().find(row.words), std::string::npos) << result.error();
     EXPECT_EQ(credentials.current(), before);
     EXPECT_EQ(metric("tls_reload_ex"), errors + ++count);
-    EXPECT_EQ(credentials.reload(), Reloaded::kUnchanged);
+    EXPECT_EQ(credentials.reload(options_.allow()), Reloaded::kUnchanged);
   }
 }
 
@@ -204,7 +205,7 @@ TEST_F(CredentialsTest, ClientsComeInWhileCertificatesChange) {
   std::jthread reloader([&](const std::stop_token& stop) {
     for (int i = 0; !stop.stop_requested(); ++i) {
       install(pairs[i % 2]);
-      EXPECT_TRUE(credentials.reload().has_value());
+      EXPECT_TRUE(credentials.reload(options_.allow()).has_value());
     }
   });
   const ClientContext client_context(ClientOptions{});
@@ -221,7 +222,7 @@ TEST_F(CredentialsTest, TwoPortsCountForThemselves) {
   admin_options.private_key.set(path("tls.key"));
   Credentials credentials(options_), admin(admin_options);
   const std::int64_t reloads = metric("tls_reload"), admin_reloads = metric("admin_tls_reload");
-  EXPECT_EQ(admin.reload(), Reloaded::kUnchanged);
+  EXPECT_EQ(admin.reload(admin_options.allow()), Reloaded::kUnchanged);
   EXPECT_EQ(metric("tls_reload"), reloads);
   EXPECT_EQ(metric("admin_tls_reload"), admin_reloads + 1);
   EXPECT_EQ(metric("tls_certificate_not_after"), metric("admin_tls_certificate_not_after"));
@@ -258,7 +259,7 @@ TEST_F(CredentialsTest, DirectoriesBehindLinks) {
   EXPECT_EQ(credentials.directories(), expected("..2026_1"));
   version("..2026_2");
   EXPECT_EQ(credentials.directories(), expected("..2026_2"));
-  EXPECT_EQ(credentials.reload(), Reloaded::kSwapped);
+  EXPECT_EQ(credentials.reload(options_.allow()), Reloaded::kSwapped);
   EXPECT_EQ(server_name(credentials), "CN:..2026_2");
 }
 

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 namespace pelikan::net::tls {
 
@@ -24,10 +23,6 @@ enum class Cause : std::uint8_t {
   kPeerAlert,         // the client ended it (it may not trust us)
   kResources,         // memory, or OpenSSL itself
 };
-inline constexpr std::size_t kCauses = static_cast<std::size_t>(Cause::kResources) + 1;
-
-// "plain_text", "not_allowed": the word in metric names.
-[[nodiscard]] std::string_view name_of(Cause cause) noexcept;
 
 struct Failure {
   Cause cause = Cause::kNone;

@@ -253,6 +253,35 @@ TEST(TicketKeysTest, AgesOfAKey) {
   EXPECT_EQ(later.open(keys), Opened::kNo);
 }
 
+// Looked for in the object's own bytes: the secrets lie behind the name, which the ticket shows.
+TEST(TicketKeysTest, AnExpiredKeyIsWiped) {
+  constexpr std::size_t kSecretBytes = 64;
+  TestClock clock;
+  TicketKeys keys(config::Duration{100'000}, clock);
+  const std::string_view memory(reinterpret_cast<const char*>(&keys), sizeof keys);
+  const auto secret_of = [&](const Sealing& ticket) {
+    const std::string_view name(reinterpret_cast<const char*>(ticket.name.data()), ticket.name.size());
+    return std::string(memory.substr(memory.find(name) + name.size(), kSecretBytes));
+  };
+  Sealing first, second;
+  ASSERT_TRUE(first.seal(keys));
+  const std::string first_secret = secret_of(first);
+  clock.advance(150);
+  ASSERT_TRUE(second.seal(keys));
+  const std::string second_secret = secret_of(second);
+  for (const std::string& secret : {first_secret, second_secret}) {
+    ASSERT_EQ(secret.size(), kSecretBytes);
+    EXPECT_TRUE(memory.contains(secret)) << "still needed";
+  }
+  clock.advance(60);
+  EXPECT_EQ(first.open(keys), TicketKeys::Opened::kNo);
+  EXPECT_FALSE(memory.contains(first_secret));
+  EXPECT_TRUE(memory.contains(second_secret)) << "still needed";
+  clock.advance(200);
+  EXPECT_EQ(second.open(keys), TicketKeys::Opened::kNo);
+  EXPECT_FALSE(memory.contains(second_secret));
+}
+
 TEST(TicketKeysTest, UnknownName) {
   TestClock clock;
   TicketKeys keys(config::Duration{100'000}, clock), others(config::Duration{100'000}, clock);

@@ -25,17 +25,22 @@ TicketKeys::TicketKeys(config::Duration rotation, const Clock& clock)
     : rotation_ns_(static_cast<std::uint64_t>(rotation.count()) * 1'000'000), clock_(clock) {}
 
 TicketKeys::~TicketKeys() {
-  for (Key* key : {&current_, &previous_}) {
-    OPENSSL_cleanse(key->cipher.data(), key->cipher.size());
-    OPENSSL_cleanse(key->mac.data(), key->mac.size());
-  }
+  current_.wipe();
+  previous_.wipe();
+}
+
+void TicketKeys::Key::wipe() noexcept {
+  OPENSSL_cleanse(cipher.data(), cipher.size());
+  OPENSSL_cleanse(mac.data(), mac.size());
+  valid = false;
 }
 
 void TicketKeys::rotate() {
   const std::uint64_t now = clock_.now().mono_ns;
-  if (previous_.valid && now - previous_.made_ns >= 2 * rotation_ns_) previous_.valid = false;
+  if (previous_.valid && now - previous_.made_ns >= 2 * rotation_ns_) previous_.wipe();
   if (current_.valid && now - current_.made_ns < rotation_ns_) return;
   if (current_.valid && now - current_.made_ns < 2 * rotation_ns_) previous_ = current_;
+  current_.wipe();
   current_.valid = RAND_bytes(current_.name.data(), static_cast<int>(current_.name.size())) == 1 &&
                    RAND_priv_bytes(current_.cipher.data(), static_cast<int>(current_.cipher.size())) == 1 &&
                    RAND_priv_bytes(current_.mac.data(), static_cast<int>(current_.mac.size())) == 1;

@@ -1,7 +1,8 @@
 // The keys of session tickets: the one in use and the one before it.
 //
 // A ticket is sealed with AES-256-CBC and HMAC-SHA-256. After `rotation` a key makes no more tickets, after another
-// `rotation` it opens none: so a ticket is good for `rotation` at least and twice that at most.
+// `rotation` it opens none, and is wiped: so a ticket is good for `rotation` at least and twice that at most. Ages are
+// looked at in handshakes only: while nobody comes, a key that is too old opens nothing, but stays in memory.
 // Owner:   shared by the Contexts of one port, as long as those let in the same clients. Threads: any (a mutex, taken
 //          once per handshake).
 // Failure: no randomness: no ticket is made or opened, the handshake goes on without.
@@ -42,6 +43,7 @@ class TicketKeys {
     std::array<unsigned char, 32> cipher{}, mac{};
     bool valid = false;
     std::uint64_t made_ns = 0;
+    void wipe() noexcept;
   };
   void rotate();
 

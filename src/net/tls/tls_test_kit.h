@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "net/tls/context.h"
+#include "net/tls/failure.h"
 #include "net/tls/session.h"
 #include "testing/pki/pki.h"
 
@@ -34,6 +35,28 @@ class TestClock final : public Clock {
   std::int64_t ahead_sec_ = 0;
   std::uint64_t mono_ahead_sec_ = 0;  // never steps back
 };
+
+// "plain_text", "not_allowed": what an expectation that fails prints.
+inline std::string_view name_of(Cause cause) noexcept {
+  switch (cause) {
+    case Cause::kNone: return "none";
+    case Cause::kPlainText: return "plain_text";
+    case Cause::kProtocol: return "protocol";
+    case Cause::kNoCommonWays: return "no_common_ways";
+    case Cause::kNoCertificate: return "no_certificate";
+    case Cause::kUnknownIssuer: return "unknown_issuer";
+    case Cause::kExpired: return "expired";
+    case Cause::kNotYetValid: return "not_yet_valid";
+    case Cause::kRevoked: return "revoked";
+    case Cause::kNoRevocationList: return "no_revocation_list";
+    case Cause::kNotAllowed: return "not_allowed";
+    case Cause::kBadCertificate: return "bad_certificate";
+    case Cause::kRenegotiation: return "renegotiation";
+    case Cause::kPeerAlert: return "peer_alert";
+    case Cause::kResources: return "resources";
+  }
+  return "";
+}
 
 // One end: its Session, what it wants to send, and what it has received.
 struct End {

@@ -92,8 +92,11 @@ class Index {
   [[nodiscard]] std::uint64_t sweep_position() const noexcept { return sweep_at_.load(std::memory_order_relaxed); }
 
   [[nodiscard]] std::uint64_t buckets() const noexcept { return bucket_count_.load(std::memory_order_acquire); }
-  [[nodiscard]] std::uint64_t bytes() const noexcept {
-    return (buckets() + overflow_made_.load(std::memory_order_relaxed)) * sizeof(Bucket);
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return (buckets() + overflow_made()) * sizeof(Bucket); }
+  // With what is ready for growth: what the index takes of the machine's memory.
+  [[nodiscard]] std::uint64_t real_bytes() const noexcept {
+    return bucket_memory_.real_bytes(buckets() * sizeof(Bucket)) +
+           overflow_memory_.real_bytes(overflow_made() * sizeof(Bucket));
   }
 
   // f(bucket number, Slot) on every slot that is current. REQUIRES: no writer is under way.

@@ -42,7 +42,7 @@ struct SegOptions : config::Section {
   std::uint64_t index_bytes_max = 0;  // not a setting: see fit_into(); 0: as much as the heap
 
   config::Ignored overflow_factor{this, "overflow_factor", "the index grows by itself"};
-  config::Ignored admission_ratio{this, "admission_ratio", "the small queue of seger is a tenth of the heap"};
+  config::Ignored admission_ratio{this, "admission_ratio", "the small queue of seger has a fixed part of the heap"};
   config::Ignored datapool_path{this, "datapool_path", "the heap is anonymous memory"};
 };
 

@@ -25,7 +25,7 @@ struct SegMetrics : metrics::Group {
   metrics::Counter hash_insert_ex{this, "hash_insert_ex", "items that left because their chain of buckets was full"};
   metrics::Counter hash_remove{this, "hash_remove", "items taken out of the index one by one"};
   metrics::Counter hash_sweep{this, "hash_sweep", "times the whole index was cleared of stale slots"};
-  metrics::Gauge hash_bytes{this, "hash_bytes", "memory of the index"};
+  metrics::Gauge hash_bytes{this, "hash_bytes", "memory of the index, with what is ready for its growth"};
   metrics::Gauge policy_bytes{this, "policy_bytes", "memory of the eviction policy (its ghost table)"};
 
   metrics::Counter item_allocate{this, "item_allocate", "items stored"};

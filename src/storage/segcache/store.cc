@@ -253,7 +253,7 @@ void Store::publish_gauges() noexcept {
   set(metrics_.segment_free, segments_.free_count());
   set(metrics_.segment_current, segments_.count() - segments_.free_count());
   set(metrics_.heap_bytes, segments_.touched_bytes());
-  set(metrics_.hash_bytes, index_.bytes());
+  set(metrics_.hash_bytes, index_.real_bytes());
   set(metrics_.policy_bytes, policy_->bytes());
   set(metrics_.item_current, segments_.live_items());
   set(metrics_.item_current_bytes, segments_.live_bytes());

@@ -9,6 +9,7 @@
 
 #include "net/fd.h"
 #include "net/socket.h"
+#include "tools/bench/channel.h"
 #include "tools/bench/dialogue.h"
 
 namespace pelikan::tools::bench {
@@ -18,28 +19,22 @@ using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kSilenceMax{10};
 constexpr std::chrono::seconds kHandshakeSilenceMax{5};
-constexpr std::size_t kHandshakesAtOnce = 256;
-constexpr std::chrono::seconds kLastAnswersMax{2};  // after the measured time
-constexpr int kTurnMs = 50;                         // how late the end of the run may be seen
-constexpr int kSendsPerTurn = 1024;                 // open loop: then replies are looked at
-constexpr std::uint64_t kSpinNs = 200'000;          // open loop: not trusted to a timeout
-constexpr std::size_t kPoolLimitBytes = std::size_t{1} << 40;
+constexpr std::uint32_t kHandshakesMax = 256;  // of all threads; a target that accepts no more would stall connect()
+constexpr const char* kNoHandshake =
+    "TLS handshake: no answer in time; if the target speaks plain text, leave out --tls";
+constexpr int kSendsPerTurn = 1024;         // open loop: then replies are looked at
+constexpr std::uint64_t kSpinNs = 200'000;  // open loop: not trusted to a timeout
 constexpr std::uint64_t kSeed = 1;
-
-net::LoopOptions loop_options(const Options& options) {
-  net::LoopOptions loop;
-  loop.engine = options.engine;
-  return loop;
-}
 
 std::uint64_t nanoseconds(steady_clock::time_point instant) {
   return static_cast<std::uint64_t>(instant.time_since_epoch() / std::chrono::nanoseconds(1));
 }
 
 // How long to leave the thread to the kernel when nothing is to be sent before `next_ns`.
-int sleep_ms(std::uint64_t now_ns, std::uint64_t next_ns) {
+int sleep_ms(std::uint64_t now_ns, std::uint64_t next_ns, int max_ms) {
   if (next_ns <= now_ns + kSpinNs) return 0;
-  return static_cast<int>(std::min<std::uint64_t>(kTurnMs, (next_ns - now_ns - kSpinNs) / 1'000'000));
+  const auto free_ms = (next_ns - now_ns - kSpinNs) / 1'000'000;
+  return static_cast<int>(std::min(static_cast<std::uint64_t>(max_ms), free_ms));
 }
 
 // The intended times of the requests under way on a connection.
@@ -148,14 +143,7 @@ class Client::Connection final : public Channel {
 };
 
 Client::Client(const Options& options, std::uint32_t thread)
-    : options_(options),
-      thread_(thread),
-      workload_(options, kSeed + thread),
-      tls_(make_client_context(options)),
-      pool_(kPoolLimitBytes),
-      loop_(net::make_loop(loop_options(options))),
-      scratch_(tls_ ? net::tls::Session::kPlainBytesMax : 0),
-      shared_{*loop_, pool_, scratch_} {
+    : Load(options, thread), thread_(thread), workload_(options, kSeed + thread) {
   if (options.rate) pacer_.emplace(*options.rate / options.threads, kSeed + thread);
 }
 
@@ -163,7 +151,6 @@ Client::~Client() = default;
 
 void Client::prepare() {
   connect();
-  await_handshakes(0);
   if (!options_.fill) return;
   workload_.fill(first_of(options_.keys, thread_, options_.threads),
                  first_of(options_.keys, thread_ + 1, options_.threads));
@@ -192,40 +179,41 @@ void Client::finish() {
 }
 
 void Client::connect() {
-  const Target& target = options_.target;
-  const std::uint32_t count = first_of(options_.connections, thread_ + 1, options_.threads) -
-                              first_of(options_.connections, thread_, options_.threads);
-  const std::string server_name = target.unix_path.empty() ? target.host : "localhost";
-  for (std::uint32_t i = 0; i < count; ++i) {
+  const std::size_t under_way_max = std::max(kHandshakesMax / options_.threads, 1u) - 1;  // besides the next
+  for (std::uint32_t i = 0; i < connection_count_; ++i) {
     try {
-      net::Fd fd =
-          target.unix_path.empty() ? net::connect_tcp(target.host, target.port) : net::connect_unix(target.unix_path);
+      net::Fd fd = connect_target();
       net::set_no_delay(fd.get());
-      auto session = tls_ ? tls_->connect(server_name, false) : nullptr;
+      auto session = tls_ ? tls_->connect(server_name_, false) : nullptr;
       if (tls_ && !session) throw std::runtime_error("no memory for a TLS session");
       connections_.push_back(std::make_unique<Connection>(*this));
       ++open_;
       if (tls_) ++shaking_;
       connections_.back()->open(std::move(fd), std::move(session));
-      await_handshakes(kHandshakesAtOnce);  // a target that has too many of them under way accepts no connection
+      if (!tls_) continue;
+      turn(0);  // its first bytes go now: the target's time for it runs
+      if (await_handshakes(under_way_max)) continue;
+      if (i + 1 < connection_count_) tally_.trouble(Trouble::kHandshake, connection_count_ - i - 1, kNoHandshake);
+      return;
     } catch (const std::runtime_error& error) {
-      tally_.trouble(Trouble::kNotConnected, count - i, error.what());
-      return;  // what refuses one refuses the next
+      tally_.trouble(Trouble::kNotConnected, connection_count_ - i, error.what());
+      break;  // what refuses one refuses the next
     }
   }
+  static_cast<void>(await_handshakes(0));
 }
 
-void Client::await_handshakes(std::size_t left_max) {
+bool Client::await_handshakes(std::size_t under_way_max) {
   last_news_ = steady_clock::now();
-  while (shaking_ > left_max) {
+  while (shaking_ > under_way_max) {
     turn(kTurnMs);
     if (steady_clock::now() - last_news_ < kHandshakeSilenceMax) continue;
     for (const auto& connection : connections_) {
-      if (connection->closing() || connection->established()) continue;
-      connection->give_up(Trouble::kHandshake,
-                          "TLS handshake: no answer in time; if the target speaks plain text, leave out --tls");
+      if (!connection->closing() && !connection->established()) connection->give_up(Trouble::kHandshake, kNoHandshake);
     }
+    return false;
   }
+  return true;
 }
 
 void Client::drive(Instant deadline) {
@@ -273,7 +261,7 @@ void Client::drive_open_loop(Instant begin, Instant deadline) {
       break;
     }
     const bool held = next_ns <= now_ns && roomy_.empty();
-    turn(held ? kTurnMs : sleep_ms(now_ns, next_ns));
+    turn(held ? kTurnMs : sleep_ms(now_ns, next_ns, kTurnMs));
   }
   pacer_->stop();
   await_last_answers(std::max(deadline, steady_clock::now()));
@@ -323,11 +311,6 @@ void Client::give_up_waiting() {
   for (const auto& connection : connections_) {
     if (connection->working()) connection->give_up(Trouble::kUnanswered, "no answer in time");
   }
-}
-
-void Client::turn(int timeout_ms) {
-  loop_->wait(timeout_ms);
-  loop_->dispatch();
 }
 
 }  // namespace pelikan::tools::bench

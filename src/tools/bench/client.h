@@ -20,9 +20,6 @@
 #include <memory>
 #include <vector>
 
-#include "base/buffer.h"
-#include "net/loop.h"
-#include "tools/bench/channel.h"
 #include "tools/bench/load.h"
 #include "tools/bench/options.h"
 #include "tools/bench/pacer.h"
@@ -43,7 +40,8 @@ class Client final : public Load {
   class Connection;
 
   void connect();
-  void await_handshakes(std::size_t left_max);
+  // Until at most so many are under way; false: the target has answered none of them for too long, they are given up.
+  [[nodiscard]] bool await_handshakes(std::size_t under_way_max);
   // Keeps all connections busy until `deadline` (or, when filling, until every key is stored), then waits for what is
   // under way.
   void drive(Instant deadline);
@@ -54,16 +52,9 @@ class Client final : public Load {
   void answered(Connection& connection);
   void await_last_answers(Instant since);
   void give_up_waiting();
-  void turn(int timeout_ms);
 
-  const Options options_;
   const std::uint32_t thread_;
   Workload workload_;
-  std::unique_ptr<net::tls::ClientContext> tls_;  // null: plain
-  BufferPool pool_;
-  std::unique_ptr<net::Loop> loop_;
-  std::vector<char> scratch_;
-  Channel::Shared shared_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::size_t open_ = 0;     // connections not closed
   std::size_t working_ = 0;  // connections with requests under way

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "net/socket.h"
+#include "tools/bench/channel.h"
 
 namespace pelikan::tools::bench {
 namespace {
@@ -15,15 +16,6 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kSilenceMax{5};
-constexpr std::chrono::seconds kLastAnswersMax{2};
-constexpr int kTurnMs = 50;
-constexpr std::size_t kPoolLimitBytes = std::size_t{1} << 40;
-
-net::LoopOptions loop_options(const Options& options) {
-  net::LoopOptions loop;
-  loop.engine = options.engine;
-  return loop;
-}
 
 }  // namespace
 
@@ -79,17 +71,8 @@ class Handshakes::Slot final : public Channel {
   std::optional<Instant> done_;  // when the client has completed it
 };
 
-Handshakes::Handshakes(const Options& options, std::uint32_t thread)
-    : options_(options),
-      server_name_(options.target.unix_path.empty() ? options.target.host : "localhost"),
-      tls_(make_client_context(options)),
-      pool_(kPoolLimitBytes),
-      loop_(net::make_loop(loop_options(options))),
-      scratch_(tls_ ? net::tls::Session::kPlainBytesMax : 0),
-      shared_{*loop_, pool_, scratch_} {
-  const std::uint32_t count = first_of(options.connections, thread + 1, options.threads) -
-                              first_of(options.connections, thread, options.threads);
-  for (std::uint32_t i = 0; i < count; ++i) {
+Handshakes::Handshakes(const Options& options, std::uint32_t thread) : Load(options, thread) {
+  for (std::uint32_t i = 0; i < connection_count_; ++i) {
     slots_.push_back(std::make_unique<Slot>(*this));
     idle_.push_back(slots_.back().get());
   }
@@ -98,11 +81,9 @@ Handshakes::Handshakes(const Options& options, std::uint32_t thread)
 Handshakes::~Handshakes() = default;
 
 void Handshakes::prepare() {
-  const Target& target = options_.target;
   const Instant now = last_news_ = steady_clock::now();
   try {
-    net::Fd fd =
-        target.unix_path.empty() ? net::connect_tcp(target.host, target.port) : net::connect_unix(target.unix_path);
+    net::Fd fd = connect_target();
     address_bytes_ = sizeof(address_);
     if (::getpeername(fd.get(), reinterpret_cast<sockaddr*>(&address_), &address_bytes_) != 0) address_bytes_ = 0;
     Slot& first = *idle_.back();
@@ -169,11 +150,6 @@ void Handshakes::await_closed(std::chrono::seconds limit, const char* advice) {
     if (steady_clock::now() - since < limit) continue;
     for (const auto& slot : slots_) slot->give_up("no answer in time" + std::string(advice));
   }
-}
-
-void Handshakes::turn(int timeout_ms) {
-  loop_->wait(timeout_ms);
-  loop_->dispatch();
 }
 
 }  // namespace pelikan::tools::bench

@@ -13,13 +13,9 @@
 
 #include <expected>
 #include <memory>
-#include <string>
 #include <vector>
 
-#include "base/buffer.h"
 #include "net/fd.h"
-#include "net/loop.h"
-#include "tools/bench/channel.h"
 #include "tools/bench/load.h"
 #include "tools/bench/options.h"
 
@@ -42,15 +38,7 @@ class Handshakes final : public Load {
   void begin_idle();
   // Waits until all slots are closed, or `limit` has gone by without news.
   void await_closed(std::chrono::seconds limit, const char* advice);
-  void turn(int timeout_ms);
 
-  const Options options_;
-  const std::string server_name_;
-  std::unique_ptr<net::tls::ClientContext> tls_;  // null: TCP only
-  BufferPool pool_;
-  std::unique_ptr<net::Loop> loop_;
-  std::vector<char> scratch_;
-  Channel::Shared shared_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<Slot*> idle_;  // begin in the next turn
   sockaddr_storage address_{};

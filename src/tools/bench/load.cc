@@ -5,6 +5,7 @@
 #include <thread>
 #include <vector>
 
+#include "net/socket.h"
 #include "tools/bench/client.h"
 #include "tools/bench/handshakes.h"
 #include "tools/bench/process_cpu.h"
@@ -14,8 +15,13 @@ namespace {
 
 // Until then all threads have been woken.
 constexpr std::chrono::milliseconds kStartDelay{2};
+constexpr std::size_t kPoolLimitBytes = std::size_t{1} << 40;
 
-}  // namespace
+net::LoopOptions loop_options(const Options& options) {
+  net::LoopOptions loop;
+  loop.engine = options.engine;
+  return loop;
+}
 
 std::unique_ptr<net::tls::ClientContext> make_client_context(const Options& options) {
   if (!options.tls) return nullptr;
@@ -29,6 +35,29 @@ std::unique_ptr<net::tls::ClientContext> make_client_context(const Options& opti
   } catch (const std::runtime_error& error) {
     throw UsageError(error.what());
   }
+}
+
+}  // namespace
+
+Load::Load(const Options& options, std::uint32_t thread)
+    : options_(options),
+      connection_count_(first_of(options.connections, thread + 1, options.threads) -
+                        first_of(options.connections, thread, options.threads)),
+      server_name_(options.target.unix_path.empty() ? options.target.host : "localhost"),
+      tls_(make_client_context(options)),
+      pool_(kPoolLimitBytes),
+      loop_(net::make_loop(loop_options(options))),
+      scratch_(tls_ ? net::tls::Session::kPlainBytesMax : 0),
+      shared_{*loop_, pool_, scratch_} {}
+
+net::Fd Load::connect_target() const {
+  const Target& target = options_.target;
+  return target.unix_path.empty() ? net::connect_tcp(target.host, target.port) : net::connect_unix(target.unix_path);
+}
+
+void Load::turn(int timeout_ms) {
+  loop_->wait(timeout_ms);
+  loop_->dispatch();
 }
 
 std::string cipher_of(const net::tls::Session& session) {

@@ -1,4 +1,4 @@
-// One thread's share of a run, and the run.
+// One thread's share of a run with what every kind of load needs for it, and the run.
 //
 // Owner:   run(). Threads: construction on the caller's, then one thread of its own; nothing is shared between loads
 //          but the options. Each has its own event loop, connections, randomness and tally.
@@ -8,8 +8,14 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "base/buffer.h"
+#include "net/fd.h"
+#include "net/loop.h"
 #include "net/tls/context.h"
+#include "tools/bench/channel.h"
 #include "tools/bench/options.h"
 #include "tools/bench/tally.h"
 
@@ -19,7 +25,11 @@ class Load {
  public:
   using Instant = std::chrono::steady_clock::time_point;
 
+  // Throws what make_load() throws.
+  Load(const Options& options, std::uint32_t thread);
   virtual ~Load() = default;
+  Load(const Load&) = delete;
+  Load& operator=(const Load&) = delete;
 
   // In this order, once. All that comes before the measurement: connections, handshakes, filling.
   virtual void prepare() = 0;
@@ -29,6 +39,21 @@ class Load {
   [[nodiscard]] const Tally& tally() const noexcept { return tally_; }
 
  protected:
+  static constexpr int kTurnMs = 50;                         // how late the end of the run may be seen
+  static constexpr std::chrono::seconds kLastAnswersMax{2};  // after the measured time
+
+  // Blocks. Throws std::runtime_error when the target is not there.
+  [[nodiscard]] net::Fd connect_target() const;
+  void turn(int timeout_ms);
+
+  const Options options_;
+  const std::uint32_t connection_count_;          // this thread's
+  const std::string server_name_;                 // in the target's certificate
+  std::unique_ptr<net::tls::ClientContext> tls_;  // null: plain
+  BufferPool pool_;
+  std::unique_ptr<net::Loop> loop_;
+  std::vector<char> scratch_;
+  Channel::Shared shared_;
   Tally tally_;
 };
 
@@ -43,8 +68,6 @@ class Load {
   return static_cast<std::uint32_t>(std::uint64_t{total} * thread / threads);
 }
 
-// What TLS needs, as the options say. Throws UsageError.
-[[nodiscard]] std::unique_ptr<net::tls::ClientContext> make_client_context(const Options& options);
 // "TLSv1.3 TLS_AES_256_GCM_SHA384"
 [[nodiscard]] std::string cipher_of(const net::tls::Session& session);
 

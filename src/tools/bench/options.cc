@@ -103,12 +103,14 @@ struct Texts {
 
 void declare_tls(CLI::App& app, Options& options) {
   app.add_flag("--tls", options.tls, "speak TLS");
-  app.add_option("--ca", options.tls_files.ca, "PEM file: authorities that must have signed the target's certificate");
+  app.add_option(
+      "--ca", options.tls_files.ca,
+      "PEM file: authorities that must have signed the target's certificate; without it the target is not verified");
   app.add_option("--cert", options.tls_files.certificate, "PEM file: the client certificate, its issuers after it");
   app.add_option("--key", options.tls_files.key, "PEM file: the key of the client certificate");
   app.add_option("--tls-version", options.tls_version, "this version only: 1.2 or 1.3");
   app.add_flag("--handshakes", options.handshakes, "no requests: connect, complete the TLS handshake, close, again");
-  app.add_flag("--resume", options.resume, "handshakes that resume a session");
+  app.add_flag("--resume", options.resume, "only with --handshakes: each resumes a session");
 }
 
 void declare(CLI::App& app, Options& options, Texts& texts) {
