@@ -5,7 +5,7 @@
 namespace pelikan::storage::segcache {
 
 void ExpiryQueue::add(SegmentId id) noexcept {
-  const Entry entry{segments_.header(id).max_deadline, id};
+  const Entry entry{segments_.header(id).last_deadline.get(), id};
   entries_.push_back(entry);
   sift_up(entries_.size() - 1, entry);
 }
@@ -27,7 +27,7 @@ void ExpiryQueue::remove(SegmentId id) noexcept {
 SegmentId ExpiryQueue::due(std::uint32_t now_sec) noexcept {
   for (int step = 0; step < kStepsMax && !entries_.empty() && entries_.front().deadline <= now_sec; ++step) {
     const SegmentId id = entries_.front().segment;
-    const std::uint32_t deadline = segments_.header(id).max_deadline;
+    const std::uint32_t deadline = segments_.header(id).last_deadline.get();
     if (deadline <= now_sec) return id;
     if (deadline == kNever) {
       remove(id);
@@ -64,8 +64,8 @@ void ExpiryQueue::check_invariants() const {
   for (std::size_t place = 0; place < entries_.size(); ++place) {
     const SegmentHeader& at = segments_.header(entries_[place].segment);
     CHECK(at.queue_place == place);
-    CHECK(at.state != SegmentState::kFree);
-    CHECK(entries_[place].deadline <= at.max_deadline);
+    CHECK(at.sealed());
+    CHECK(entries_[place].deadline <= at.last_deadline.get());
     CHECK(place == 0 || entries_[(place - 1) / 2].deadline <= entries_[place].deadline);
   }
 }

@@ -14,11 +14,10 @@ constexpr unsigned kLooksBeforeYield = 64;  // the holder may have been put to s
 
 }  // namespace
 
-Index::Index(const Segments& segments, const KeyHash& hash, std::uint64_t initial_buckets, std::uint64_t buckets_max,
-             bool shared)
+Index::Index(const Segments& segments, const KeyHash& hash, std::uint64_t initial_buckets, std::uint64_t buckets_max)
     : segments_(segments),
       hash_(hash),
-      shared_(shared),
+      shared_(segments.shared()),
       bucket_memory_(std::max(initial_buckets, buckets_max) * sizeof(Bucket), "the index"),
       overflow_memory_((buckets_max / 2 + kOverflowMax) * sizeof(Bucket), "the index"),
       buckets_(reinterpret_cast<Bucket*>(bucket_memory_.data())),
@@ -55,11 +54,12 @@ std::optional<Slot> Index::look_up(std::uint64_t hash, std::string_view key) con
     const std::uint64_t count = buckets();
     const Bucket& first = buckets_[bucket_of(hash, count)];
     const std::uint32_t version = first.version.load(std::memory_order_acquire);
+    const std::uint32_t epoch = segments_.epoch();
     const Bucket* bucket = &first;
     for (unsigned links = 0; bucket != nullptr && links <= kOverflowMax; ++links) {
       for (const SlotCell& cell : bucket->slots) {
         const Slot slot = cell.get();
-        if (slot.tag() == tag && segments_.current(slot) && segments_.item(slot).key() == key) return slot;
+        if (slot.tag() == tag && segments_.current(slot, epoch) && segments_.item(slot).key() == key) return slot;
       }
       bucket = next(*bucket);
     }
@@ -108,7 +108,7 @@ SlotCell* Index::find(const Hold& hold, std::string_view key) noexcept {
   for (Bucket* bucket = &hold.first_; bucket != nullptr; bucket = next(*bucket)) {
     for (SlotCell& cell : bucket->slots) {
       const Slot slot = cell.get();
-      if (slot.tag() == tag && segments_.current(slot) && segments_.item(slot).key() == key) return &cell;
+      if (slot.tag() == tag && segments_.current(slot, hold.epoch()) && segments_.item(slot).key() == key) return &cell;
     }
   }
   return nullptr;
@@ -142,7 +142,7 @@ SlotCell* Index::free_slot(Bucket& first) noexcept {
   }
   for (Bucket* bucket = &first; bucket != nullptr; bucket = next(*bucket)) {
     for (SlotCell& cell : bucket->slots) {
-      if (!segments_.current(cell.get())) return &cell;
+      if (!current(cell.get())) return &cell;
     }
   }
   return nullptr;
@@ -195,7 +195,7 @@ Index::Gathered Index::gather(Bucket& first) noexcept {
   for (Bucket* bucket = &first; bucket != nullptr;) {
     for (const SlotCell& cell : bucket->slots) {
       const Slot slot = cell.get();
-      if (!slot.empty() && segments_.current(slot)) live.slots[live.count++] = slot;
+      if (!slot.empty() && current(slot)) live.slots[live.count++] = slot;
     }
     const std::uint32_t link = bucket->link.load(std::memory_order_relaxed);
     bucket->clear();
@@ -262,22 +262,12 @@ void Index::split() noexcept {
 }
 
 bool Index::sweep(std::uint64_t buckets_to_do) noexcept {
-  const std::scoped_lock lock(sweep_mutex_);
-  return sweep_locked(buckets_to_do);
-}
-
-bool Index::sweep_if_idle(std::uint64_t buckets_to_do) noexcept {
-  const std::unique_lock lock(sweep_mutex_, std::try_to_lock);
-  return lock.owns_lock() && sweep_locked(buckets_to_do);
-}
-
-bool Index::sweep_locked(std::uint64_t buckets_to_do) noexcept {
   const std::uint64_t end = buckets();
-  std::uint64_t at = sweep_at_.load(std::memory_order_relaxed);
-  const std::uint64_t stop = std::min(end, at + buckets_to_do);
-  while (at < stop) sweep_bucket(buckets_[at++]);
-  sweep_at_.store(at < end ? at : 0, std::memory_order_relaxed);
-  return at >= end;
+  const std::uint64_t stop = std::min(end, sweep_at_ + buckets_to_do);
+  while (sweep_at_ < stop) sweep_bucket(buckets_[sweep_at_++]);
+  if (sweep_at_ < end) return false;
+  sweep_at_ = 0;
+  return true;
 }
 
 void Index::sweep_bucket(Bucket& first) noexcept {
@@ -288,7 +278,7 @@ void Index::sweep_bucket(Bucket& first) noexcept {
   } else {
     for (SlotCell& cell : first.slots) {
       const Slot slot = cell.get();
-      if (!slot.empty() && !segments_.current(slot)) cell.set({});
+      if (!slot.empty() && !current(slot)) cell.set({});
     }
   }
   let_go(first);

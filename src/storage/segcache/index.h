@@ -43,22 +43,25 @@ class Index {
   // time, and for no longer than it takes to write an item.
   class Hold {
    public:
-    Hold(Index& index, std::uint64_t hash) noexcept : index_(index), hash_(hash), first_(index.hold(hash)) {}
+    Hold(Index& index, std::uint64_t hash) noexcept
+        : index_(index), hash_(hash), first_(index.hold(hash)), epoch_(index.segments_.epoch()) {}
     ~Hold() { index_.let_go(first_); }
     Hold(const Hold&) = delete;
     Hold& operator=(const Hold&) = delete;
     [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
+    // Of flushes. One for all that is done under the hold: an item found before a flush must not become one after it.
+    [[nodiscard]] std::uint32_t epoch() const noexcept { return epoch_; }
 
    private:
     friend Index;
     Index& index_;
     const std::uint64_t hash_;
     Bucket& first_;
+    const std::uint32_t epoch_;
   };
 
   // Throws std::runtime_error when the memory is not to be had. REQUIRES: `segments` outlives this.
-  Index(const Segments& segments, const KeyHash& hash, std::uint64_t initial_buckets, std::uint64_t buckets_max,
-        bool shared);
+  Index(const Segments& segments, const KeyHash& hash, std::uint64_t initial_buckets, std::uint64_t buckets_max);
 
   [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return hash_(key); }
 
@@ -85,11 +88,10 @@ class Index {
   // A step towards memory for the buckets that are next.
   void populate() noexcept;
 
-  // Clears stale slots in that many buckets. True when this ended a sweep, and the next starts. REQUIRES: as grow().
+  // Clears stale slots in that many buckets. True when this ended a sweep, and the next starts.
+  // REQUIRES: room (shared.h), and no chain is held.
   bool sweep(std::uint64_t buckets) noexcept;
-  // The same, or nothing when another thread is at it.
-  bool sweep_if_idle(std::uint64_t buckets) noexcept;
-  [[nodiscard]] std::uint64_t sweep_position() const noexcept { return sweep_at_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t sweep_position() const noexcept { return sweep_at_; }
 
   [[nodiscard]] std::uint64_t buckets() const noexcept { return bucket_count_.load(std::memory_order_acquire); }
   [[nodiscard]] std::uint64_t bytes() const noexcept { return (buckets() + overflow_made()) * sizeof(Bucket); }
@@ -106,7 +108,7 @@ class Index {
       for (const Bucket* bucket = &buckets_[number]; bucket != nullptr; bucket = next(*bucket)) {
         for (const SlotCell& cell : bucket->slots) {
           const Slot slot = cell.get();
-          if (!slot.empty() && segments_.current(slot)) f(number, slot);
+          if (!slot.empty() && current(slot)) f(number, slot);
         }
       }
     }
@@ -135,6 +137,8 @@ class Index {
     const std::uint32_t link = bucket.link.load(std::memory_order_acquire);
     return link == 0 ? nullptr : &overflow_[link - 1];
   }
+  [[nodiscard]] std::uint32_t overflow_made() const noexcept { return overflow_made_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool current(Slot slot) const noexcept { return segments_.current(slot, segments_.epoch()); }
   [[nodiscard]] Bucket& hold(std::uint64_t hash) noexcept;
   [[nodiscard]] bool try_hold(Bucket& first) noexcept;
   void hold_bucket(Bucket& first) noexcept;
@@ -147,7 +151,6 @@ class Index {
   template <class Second>
   void scatter(Gathered& live, Bucket& first, Bucket& second, Second&& to_second) noexcept;
   void split() noexcept;
-  bool sweep_locked(std::uint64_t buckets) noexcept;
   void sweep_bucket(Bucket& first) noexcept;
 
   const Segments& segments_;
@@ -160,8 +163,7 @@ class Index {
   std::uint64_t buckets_max_;
   std::atomic<std::uint64_t> bucket_count_;
   std::mutex growth_mutex_;
-  std::mutex sweep_mutex_;
-  std::atomic<std::uint64_t> sweep_at_{0};  // written under its mutex
+  std::uint64_t sweep_at_ = 0;
   std::mutex pool_mutex_;
   std::atomic<std::uint32_t> overflow_made_{0};  // ever taken from the pool's memory; written under the mutex
   std::uint32_t overflow_free_ = 0;              // a list through `link`; 0 = empty

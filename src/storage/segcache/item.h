@@ -10,10 +10,14 @@
 //
 // The expiry is relative to the segment (ttl.h); the heat belongs to the eviction policy (heat.h). Only the state and
 // the dead mark ever change once an item is written.
+// Threads: readers count hits in `state` while the holder of the item's chain (index.h) changes the expiry there; only
+//          who took the item out of the index marks it dead. Nobody reads anything else by these words: all relaxed.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <string_view>
 
 #include "storage/segcache/heat.h"
@@ -35,16 +39,29 @@ class ItemHeader {
       : sizes_(static_cast<std::uint32_t>(key_bytes | (value_bytes << kKeyLengthBits)) | (has_flags ? kFlagsBit : 0)),
         state_(expiry_code << kHeatBits) {}
 
-  [[nodiscard]] std::uint32_t key_bytes() const noexcept { return sizes_ & kKeyBytesMax; }
-  [[nodiscard]] std::uint32_t value_bytes() const noexcept { return (sizes_ >> kKeyLengthBits) & kValueBytesMax; }
-  [[nodiscard]] bool has_flags() const noexcept { return (sizes_ & kFlagsBit) != 0; }
-  [[nodiscard]] bool dead() const noexcept { return (sizes_ & kDeadBit) != 0; }
-  void mark_dead() noexcept { sizes_ |= kDeadBit; }
+  [[nodiscard]] std::uint32_t key_bytes() const noexcept { return sizes() & kKeyBytesMax; }
+  [[nodiscard]] std::uint32_t value_bytes() const noexcept { return (sizes() >> kKeyLengthBits) & kValueBytesMax; }
+  [[nodiscard]] bool has_flags() const noexcept { return (sizes() & kFlagsBit) != 0; }
+  [[nodiscard]] bool dead() const noexcept { return (sizes() & kDeadBit) != 0; }
+  void mark_dead() noexcept { sizes_.store(sizes() | kDeadBit, std::memory_order_relaxed); }
 
-  [[nodiscard]] std::uint32_t expiry_code() const noexcept { return state_ >> kHeatBits; }
-  void set_expiry_code(std::uint32_t code) noexcept { state_ = (code << kHeatBits) | heat(); }
-  [[nodiscard]] Heat heat() const noexcept { return state_ & ((1U << kHeatBits) - 1); }
-  void set_heat(Heat heat) noexcept { state_ = (expiry_code() << kHeatBits) | heat; }
+  [[nodiscard]] std::uint32_t expiry_code() const noexcept { return state() >> kHeatBits; }
+  [[nodiscard]] Heat heat() const noexcept { return state() & kHeatMask; }
+  // Of an item that nobody else knows yet.
+  void set_heat(Heat heat) noexcept { state_.store((state() & ~kHeatMask) | heat, std::memory_order_relaxed); }
+  // A new expiry. `shared`: others may be counting hits.
+  void set_expiry_code(std::uint32_t code, bool shared) noexcept {
+    std::uint32_t before = state();
+    while (!replace_state(before, (code << kHeatBits) | (before & kHeatMask), shared)) continue;
+  }
+  // f(heat) is the heat after one more hit. A hit that meets another change of the state is not counted.
+  template <class F>
+  void count_hit(F&& f, bool shared) noexcept {
+    std::uint32_t before = state();
+    const Heat heat = before & kHeatMask;
+    const Heat after = f(heat);
+    if (after != heat) (void)replace_state(before, (before & ~kHeatMask) | after, shared);
+  }
 
   [[nodiscard]] std::string_view key() const noexcept { return {bytes() + flags_bytes(), key_bytes()}; }
   [[nodiscard]] std::string_view value() const noexcept {
@@ -57,6 +74,14 @@ class ItemHeader {
   }
   // What it takes of its segment.
   [[nodiscard]] std::uint32_t total_bytes() const noexcept;
+
+  // Writes a copy, with another expiry and heat, where there is room for it.
+  ItemHeader& copy_to(void* to, std::uint32_t expiry_code, Heat heat) const noexcept {
+    auto* copy = new (to) ItemHeader(key_bytes(), value_bytes(), has_flags(), expiry_code);
+    copy->set_heat(heat);
+    std::memcpy(static_cast<void*>(copy + 1), this + 1, flags_bytes() + key_bytes() + value_bytes());
+    return *copy;
+  }
 
   // Writes what follows the header. REQUIRES: the sizes given to the constructor.
   void fill(std::uint32_t flags, std::string_view key, std::string_view front, std::string_view back) noexcept {
@@ -72,12 +97,21 @@ class ItemHeader {
  private:
   static constexpr std::uint32_t kFlagsBit = 1U << 30;
   static constexpr std::uint32_t kDeadBit = 1U << 31;
+  static constexpr std::uint32_t kHeatMask = (1U << kHeatBits) - 1;
 
+  [[nodiscard]] std::uint32_t sizes() const noexcept { return sizes_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint32_t state() const noexcept { return state_.load(std::memory_order_relaxed); }
+  // False: another thread was faster, and `before` is what it made of it.
+  bool replace_state(std::uint32_t& before, std::uint32_t after, bool shared) noexcept {
+    if (shared) return state_.compare_exchange_weak(before, after, std::memory_order_relaxed);
+    state_.store(after, std::memory_order_relaxed);
+    return true;
+  }
   [[nodiscard]] const char* bytes() const noexcept { return reinterpret_cast<const char*>(this + 1); }
   [[nodiscard]] std::uint32_t flags_bytes() const noexcept { return has_flags() ? 4 : 0; }
 
-  std::uint32_t sizes_;
-  std::uint32_t state_;
+  std::atomic<std::uint32_t> sizes_;
+  std::atomic<std::uint32_t> state_;
 };
 static_assert(sizeof(ItemHeader) == 8 && alignof(ItemHeader) == kSlotUnitBytes);
 

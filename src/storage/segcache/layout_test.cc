@@ -109,7 +109,14 @@ TEST(Item, KeepsItsFields) {
       EXPECT_EQ(item->expiry_code(), 12345u);
       EXPECT_EQ(item->heat(), 0x3FFFu);
       EXPECT_FALSE(item->dead());
-      item->set_expiry_code(kExpiryNever);
+      alignas(4) char other[512];
+      const ItemHeader& copy = item->copy_to(other, 777, 5);
+      EXPECT_EQ(copy.expiry_code(), 777u);
+      EXPECT_EQ(copy.heat(), 5u);
+      EXPECT_EQ(copy.key(), key);
+      EXPECT_EQ(copy.value(), "helloworld");
+      EXPECT_EQ(copy.flags(), flags);
+      item->set_expiry_code(kExpiryNever, flags == 0);
       item->mark_dead();
       EXPECT_TRUE(item->dead());
       EXPECT_EQ(item->expiry_code(), kExpiryNever);

@@ -1,5 +1,9 @@
 #include "storage/segcache/segcache.h"
 
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
 #include "storage/segcache/store.h"
 
 namespace pelikan::storage::segcache {
@@ -16,18 +20,36 @@ Item view(const Store& store, Place place) {
           .cas = segments.cas_token(place)};
 }
 
+// A thread may have several classes of items under way, while the others' segments are full of what is worth keeping.
+constexpr unsigned kSegmentsPerThreadMin = 16;
+
 constexpr std::uint32_t to_deadline(std::uint32_t expire_at) noexcept { return expire_at == 0 ? kNever : expire_at; }
 
 }  // namespace
 
-SegCache::SegCache(const SegOptions& options, const KeyHash& hash, const Time& start)
-    : store_(std::make_unique<Store>(options, hash, start)),
+SegCache::SegCache(const SegOptions& options, const KeyHash& hash, const Time& start, unsigned threads)
+    : store_(std::make_unique<Store>(std::make_shared<Shared>(options, hash, start.floor_sec, threads))),
       value_bytes_max_(options.max_value_size()),
-      evicts_(options.eviction() != "none") {}
+      evicts_(options.eviction() != "none") {
+  CHECK(threads == 1 || shareable(options, threads));
+}
+
+SegCache::SegCache(const SegCache& first, std::unique_ptr<Store> store)
+    : store_(std::move(store)), value_bytes_max_(first.value_bytes_max_), evicts_(first.evicts_) {}
+
+bool SegCache::shareable(const SegOptions& options, unsigned threads) {
+  return Geometry::from(options).segments >= threads * kSegmentsPerThreadMin;
+}
+
+std::unique_ptr<SegCache> SegCache::share() const {
+  return std::unique_ptr<SegCache>(new SegCache(*this, std::make_unique<Store>(store_->shared())));
+}
 
 SegCache::~SegCache() = default;
 
 void SegCache::turn(const Time& now) noexcept { store_->turn(now); }
+
+void SegCache::rest() noexcept { store_->rest(); }
 
 std::uint64_t SegCache::hash_of(const Key& key) const noexcept {
   return key.hash != 0 ? key.hash : store_->hash(key.text);
@@ -54,63 +76,108 @@ std::optional<Item> SegCache::peek(const Key& key) noexcept {
   return view(*store_, *place);
 }
 
-WriteResult SegCache::write(const Key& key, void* context, Verdict (*decide)(void*, const Item*)) noexcept {
+// A write that is tried until there is room for it, each time from the beginning.
+struct SegCache::Attempt {
+  std::string_view key;
+  std::uint64_t hash;
+  std::optional<Start> start_of_new = {};  // asked for once: the policy forgets what it was asked about
+  Wanted wanted = {};
+
+  std::optional<Place> append(Store& store, const Index::Hold& hold, std::optional<Place> before,
+                              Record record) noexcept;
+};
+
+WriteResult SegCache::write(const Key& key, void* context, Decide decide) noexcept {
+  Attempt attempt{.key = key.text, .hash = hash_of(key)};
+  while (true) {
+    const std::optional<WriteResult> result = try_write(attempt, context, decide);
+    store_->settle();
+    if (result) return *result;
+    if (store_->open_for(attempt.wanted)) continue;
+    const std::optional<Item> kept = peek(Key(attempt.key, attempt.hash));
+    return {WriteResult::Status::kNoSpace, kept ? kept->cas : 0};
+  }
+}
+
+std::optional<WriteResult> SegCache::try_write(Attempt& attempt, void* context, Decide decide) noexcept {
   using Status = WriteResult::Status;
-  store_->prepare_write();
-  const Index::Hold hold = store_->hold(hash_of(key));
-  const std::optional<Place> place = store_->find(hold, key.text);
+  const Index::Hold hold = store_->hold(attempt.hash);
+  const std::optional<Place> place = store_->find(hold, attempt.key);
   const std::optional<Item> item = place ? std::optional(view(*store_, *place)) : std::nullopt;
   const Verdict verdict = decide(context, item ? &*item : nullptr);
   const std::uint64_t cas_before = item ? item->cas : 0;
   switch (verdict.kind) {
-    case Verdict::Kind::kKeep: return {Status::kKept, cas_before};
+    case Verdict::Kind::kKeep: return WriteResult{Status::kKept, cas_before};
     case Verdict::Kind::kErase:
       if (place) store_->erase(hold, *place);
-      return {Status::kErased, 0};
+      return WriteResult{Status::kErased, 0};
     case Verdict::Kind::kStore: break;
   }
-  if (!fits(key.text.size(), verdict.front.size() + verdict.back.size())) return {Status::kTooLarge, cas_before};
+  if (!fits(attempt.key.size(), verdict.front.size() + verdict.back.size())) {
+    return WriteResult{Status::kTooLarge, cas_before};
+  }
   const std::uint32_t deadline = to_deadline(verdict.expire_at);
   if (deadline <= store_->now_sec()) {  // stored, and gone at once
     if (place) store_->erase(hold, *place);
-    return {Status::kStored, 0};
+    return WriteResult{Status::kStored, 0};
   }
-  const std::optional<Place> made = store_->append({.key = key.text,
-                                                    .front = verdict.front,
-                                                    .back = verdict.back,
-                                                    .flags = verdict.flags,
-                                                    .deadline = deadline,
-                                                    .start = store_->start_of(hold.hash(), place)});
-  if (!made) return {Status::kNoSpace, cas_before};
-  store_->publish(hold, key.text, *made);
-  return {Status::kStored, store_->segments().cas_token(*made)};
+  const std::optional<Place> made = attempt.append(
+      *store_, hold, place,
+      {.key = attempt.key, .front = verdict.front, .back = verdict.back, .flags = verdict.flags, .deadline = deadline});
+  if (!made) return std::nullopt;
+  return WriteResult{Status::kStored, store_->segments().cas_token(*made)};
+}
+
+std::optional<Place> SegCache::Attempt::append(Store& store, const Index::Hold& hold, std::optional<Place> before,
+                                               Record record) noexcept {
+  if (!before && !start_of_new) start_of_new = store.start_of_new(hash);
+  record.start = before ? store.start_of_next(*before) : *start_of_new;
+  const std::optional<Place> made = store.append(hold, record);
+  if (made) {
+    store.publish(hold, key, *made);
+  } else {
+    wanted = {.queue = record.start.queue,
+              .bytes = static_cast<std::uint32_t>(record.bytes()),
+              .deadline = record.deadline,
+              .keep = before ? before->segment : kNoSegment};
+  }
+  return made;
 }
 
 bool SegCache::touch(const Key& key, std::uint32_t expire_at) noexcept {
-  store_->prepare_write();
-  const Index::Hold hold = store_->hold(hash_of(key));
-  const std::optional<Place> place = store_->find(hold, key.text);
+  Attempt attempt{.key = key.text, .hash = hash_of(key)};
+  bool anywhere = false;  // there is no room to write it anew
+  while (true) {
+    const std::optional<bool> result = try_touch(attempt, to_deadline(expire_at), anywhere);
+    store_->settle();
+    if (result) return *result;
+    anywhere = !store_->open_for(attempt.wanted);
+  }
+}
+
+std::optional<bool> SegCache::try_touch(Attempt& attempt, std::uint32_t deadline, bool anywhere) noexcept {
+  const Index::Hold hold = store_->hold(attempt.hash);
+  const std::optional<Place> place = store_->find(hold, attempt.key);
   if (!place) return false;
-  const std::uint32_t deadline = to_deadline(expire_at);
   if (deadline <= store_->now_sec()) {
     store_->erase(hold, *place);
     return true;
   }
-  if (store_->extend(*place, deadline, false)) return true;
+  if (store_->extend(*place, deadline, anywhere)) return true;
+  if (anywhere) return false;
   const Item item = view(*store_, *place);
-  const std::optional<Place> moved = store_->append({.key = key.text,
-                                                     .front = item.value,
-                                                     .back = {},
-                                                     .flags = item.flags,
-                                                     .deadline = deadline,
-                                                     .start = store_->start_of(hold.hash(), place)});
-  if (!moved) return store_->extend(*place, deadline, true);
-  store_->publish(hold, key.text, *moved);
-  return true;
+  const Record record{.key = attempt.key, .front = item.value, .back = {}, .flags = item.flags, .deadline = deadline};
+  if (attempt.append(*store_, hold, place, record)) return true;
+  return std::nullopt;
 }
 
 bool SegCache::erase(const Key& key) noexcept {
-  store_->prepare_write();
+  const bool erased = try_erase(key);
+  store_->settle();
+  return erased;
+}
+
+bool SegCache::try_erase(const Key& key) noexcept {
   const Index::Hold hold = store_->hold(hash_of(key));
   const std::optional<Place> place = store_->find(hold, key.text);
   if (!place) return false;
@@ -129,8 +196,9 @@ std::optional<Item> SegCache::next(Cursor& cursor) const noexcept {
   const Segments& segments = store_->segments();
   for (; cursor.segment < segments.count(); ++cursor.segment, cursor.offset = 0) {
     const SegmentHeader& at = segments.header(cursor.segment);
-    if (!segments.in_use(at) || at.live_items == 0) continue;
-    while (cursor.offset < at.write_offset) {
+    if (!segments.in_use(at)) continue;
+    const std::uint32_t end = at.written().bytes;
+    while (cursor.offset < end) {
       if (++cursor.scanned > kVisitScanMax) return std::nullopt;
       const Place place{cursor.segment, cursor.offset};
       const ItemHeader& item = segments.item(place);
@@ -141,24 +209,28 @@ std::optional<Item> SegCache::next(Cursor& cursor) const noexcept {
   return std::nullopt;
 }
 
-Stats SegCache::stats() const noexcept {
-  const Segments& segments = store_->segments();
-  const SegMetrics& metrics = store_->metrics();
-  return {.items = segments.live_items(),
-          .live_bytes = segments.live_bytes(),
-          .heap_bytes = std::uint64_t{segments.count()} * segments.segment_bytes(),
-          .index_bytes = store_->index_bytes(),
-          .policy_bytes = store_->policy_bytes(),
-          .table_bytes = segments.count() * (sizeof(SegmentHeader) + ExpiryQueue::kEntryBytes),
-          .segments = segments.count(),
-          .segments_free = segments.free_count(),
-          .segment_bytes = segments.segment_bytes(),
-          .oldest_age_sec = store_->now_sec() - store_->oldest_sec(),
-          .evicted_items = metrics.item_evict.value(),
-          .expired_items = metrics.item_expire.value(),
-          .stored_items = metrics.item_allocate.value(),
-          .value_bytes_max = std::min<std::uint64_t>(value_bytes_max_, segments.segment_bytes()),
-          .evicts = evicts_};
+Stats SegCache::stats() noexcept {
+  const Shared& shared = *store_->shared();
+  const Segments& segments = shared.segments;
+  const Totals totals = shared.totals();
+  Stats stats{.items = static_cast<std::uint64_t>(std::max<std::int64_t>(0, totals.live_items)),
+              .live_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, totals.live_bytes)),
+              .heap_bytes = std::uint64_t{segments.count()} * segments.segment_bytes(),
+              .index_bytes = shared.index.bytes(),
+              .policy_bytes = shared.policy->bytes(),
+              .table_bytes = segments.count() * (sizeof(SegmentHeader) + ExpiryQueue::kEntryBytes),
+              .segments = segments.count(),
+              .segments_free = segments.free_count(),
+              .segment_bytes = segments.segment_bytes(),
+              .oldest_age_sec = store_->now_sec() - store_->oldest_sec(),
+              .value_bytes_max = std::min<std::uint64_t>(value_bytes_max_, segments.segment_bytes()),
+              .evicts = evicts_};
+  for (const Shared::Counts& one : shared.counts) {
+    stats.evicted_items += one.metrics.item_evict.value();
+    stats.expired_items += one.metrics.item_expire.value();
+    stats.stored_items += one.metrics.item_allocate.value();
+  }
+  return stats;
 }
 
 void SegCache::check_invariants() const { store_->check_invariants(); }

@@ -1,6 +1,8 @@
 // The cache: items in segments, found through a hash index, dropped a segment at a time. What docs/storage.md explains.
 //
-// Owner:      one thread (the worker, or later the storage thread). Nothing here locks.
+// Threads:    a SegCache is one thread's. Several of them, made by share(), can be the same storage: a thread reads without
+//             a lock, writes hold one chain of the index, and whoever has a turn does the work that is due. With one
+//             thread nothing is locked and nothing is paid. docs/concurrency.md.
 // Time:       comes in with the constructor and turn(); an item whose expire_at <= Time::floor_sec is gone. Callers add
 //             a TTL to Time::ceil_sec. So nothing expires early and nothing lives a whole second too long.
 // Limits:     keys of 0 to 255 bytes, values of at most seg.max_value_size, and key and value together in one segment:
@@ -34,7 +36,7 @@ struct Key {
   std::uint64_t hash;  // 0: not known
 };
 
-// What is stored under a key. The views hold until the next call that writes (write, touch, erase, flush, turn).
+// What is stored under a key. The views hold until the next call of this SegCache that is not get() or peek().
 struct Item {
   std::string_view key;
   std::string_view value;
@@ -92,13 +94,22 @@ class Store;
 
 class SegCache {
  public:
-  SegCache(const SegOptions& options, const KeyHash& hash, const Time& start);
+  // For up to so many threads. REQUIRES: shareable(), if there are several.
+  SegCache(const SegOptions& options, const KeyHash& hash, const Time& start, unsigned threads = 1);
   ~SegCache();
   SegCache(const SegCache&) = delete;
   SegCache& operator=(const SegCache&) = delete;
 
+  // Whether so many threads may share such a heap: each needs some segments for itself.
+  [[nodiscard]] static bool shareable(const SegOptions& options, unsigned threads);
+  // The same storage, for one thread more. Any thread may ask for it. All live as long as any of them is used.
+  [[nodiscard]] std::unique_ptr<SegCache> share() const;
+
   // Once per loop turn, before the requests of that turn: the time, and a bounded step of whatever waits to be done.
   void turn(const Time& now) noexcept;
+  // Before the thread sleeps: it has no view, and calls nothing until its next turn(). What it might have been reading
+  // need not be kept for it. A thread that neither turns nor rests keeps the others from reusing memory.
+  void rest() noexcept;
 
   // For keys that are going to be asked for soon: the CPU fetches what that will read while it does something else.
   // First prefetch() for all of them, which gives their hashes and needs no memory yet; then prefetch_item() for all of
@@ -111,11 +122,12 @@ class SegCache {
   [[nodiscard]] std::optional<Item> peek(const Key& key) noexcept;
 
   // The one compare-and-modify primitive: decide(const Item* current) -> Verdict, where current is null on a miss. Set,
-  // add, cas, append and incr are lambdas. REQUIRES: decide does not call into this cache.
-  template <class Decide>
-  WriteResult write(const Key& key, Decide&& decide) {
+  // add, cas, append and incr are lambdas. It is called again when room had to be made for its verdict: the last call
+  // is the one that counts. REQUIRES: decide does not call into this cache.
+  template <class F>
+  WriteResult write(const Key& key, F&& decide) {
     const auto call = [](void* context, const Item* current) -> Verdict {
-      return (*static_cast<std::remove_reference_t<Decide>*>(context))(current);
+      return (*static_cast<std::remove_reference_t<F>*>(context))(current);
     };
     return write(key, static_cast<void*>(&decide), call);
   }
@@ -141,9 +153,10 @@ class SegCache {
   }
   static constexpr std::size_t kVisitScanMax = 1 << 17;
 
-  [[nodiscard]] Stats stats() const noexcept;
+  [[nodiscard]] Stats stats() noexcept;
 
   // For tests: walks everything and stops the process (CHECK) when counters, chains, index and items do not agree.
+  // REQUIRES: all threads are still.
   void check_invariants() const;
 
  private:
@@ -154,8 +167,16 @@ class SegCache {
     std::size_t scanned = 0;
   };
 
+  SegCache(const SegCache& first, std::unique_ptr<Store> store);
+
   [[nodiscard]] std::uint64_t hash_of(const Key& key) const noexcept;
-  WriteResult write(const Key& key, void* context, Verdict (*decide)(void*, const Item*)) noexcept;
+  using Decide = Verdict (*)(void* context, const Item* current);
+  WriteResult write(const Key& key, void* context, Decide decide) noexcept;
+  // One attempt. Nothing when there was no room; what is wanted is told then.
+  struct Attempt;
+  std::optional<WriteResult> try_write(Attempt& attempt, void* context, Decide decide) noexcept;
+  std::optional<bool> try_touch(Attempt& attempt, std::uint32_t deadline, bool anywhere) noexcept;
+  bool try_erase(const Key& key) noexcept;
   [[nodiscard]] std::optional<Item> next(Cursor& cursor) const noexcept;
 
   std::unique_ptr<Store> store_;

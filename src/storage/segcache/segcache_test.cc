@@ -41,11 +41,12 @@ std::string number(std::uint64_t n) { return "key" + std::to_string(n); }
 // Why the index is swept: after 256 releases the generation in a slot is the segment's again, and a slot that was left
 // behind points into the middle of somebody's value.
 TEST(Generation, ComesRoundAfter256Releases) {
-  Segments segments(3, 4096);
+  Grace grace(1);
+  Segments segments(3, 4096, grace);
   const KeyHash hash(1);
-  Index index(segments, hash, 1, 1, false);
-  const SegmentId id = segments.open_new(0, 1);
-  const Place place = *segments.append(id, 12);
+  Index index(segments, hash, 1, 1);
+  const SegmentId id = segments.open_new(0, 1, 0);
+  const Place place = *segments.room_for(id, 12);
   new (&segments.item(place)) ItemHeader(1, 0, false, 0);
   segments.item(place).fill(0, "k", {}, {});
   const Slot slot = segments.slot(hash("k"), place);
@@ -53,10 +54,10 @@ TEST(Generation, ComesRoundAfter256Releases) {
   ASSERT_TRUE(index.look_up(hash("k"), "k"));
   for (int i = 0; i < 256; ++i) {
     segments.release(id);
-    EXPECT_EQ(segments.current(slot), i == 255) << i;
+    EXPECT_EQ(segments.current(slot, segments.epoch()), i == 255) << i;
     SegmentId again = kNoSegment;
     while (again != id) {
-      again = segments.open_new(0, 1);
+      again = segments.open_new(0, 1, 0);
       if (again != id) segments.release(again);
     }
   }
@@ -272,17 +273,20 @@ TEST(Limits, AFullSegmentFitsAndAByteMoreDoesNot) {
 
 // An index that cannot grow any more gives up the items asked for least, and refuses nothing.
 TEST(Index, LosesTheColdestWhenItIsFull) {
-  Segments segments(3, 4096);
+  Grace grace(1);
+  Segments segments(3, 4096, grace);
   const KeyHash hash(1);
-  Index index(segments, hash, 1, 1, false);
-  const SegmentId id = segments.open_new(kNeverClass, 1);
+  Index index(segments, hash, 1, 1);
+  const SegmentId id = segments.open_new(kNeverClass, 1, 0);
   std::size_t inserted = 0;
   for (std::uint64_t i = 0;; ++i) {
     const std::string key = number(i);
-    const Place place = *segments.append(id, static_cast<std::uint32_t>(item_bytes(key.size(), 0, false)));
+    const auto bytes = static_cast<std::uint32_t>(item_bytes(key.size(), 0, false));
+    const Place place = *segments.room_for(id, bytes);
     auto* item = new (&segments.item(place)) ItemHeader(key.size(), 0, false, kExpiryNever);
     item->fill(0, key, {}, {});
     item->set_heat(i == 13 ? 1 : 2);
+    segments.wrote(place, bytes);
     if (!index.insert(Index::Hold(index, hash(key)), segments.slot(hash(key), place))) break;
     ++inserted;
     index.grow(0);

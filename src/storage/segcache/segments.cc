@@ -6,48 +6,69 @@
 
 namespace pelikan::storage::segcache {
 
-Segments::Segments(std::uint32_t segments, std::uint32_t segment_bytes)
-    : segment_bytes_(segment_bytes), heap_(std::size_t{segments} * segment_bytes, "the heap"), headers_(segments) {
+Segments::Segments(std::uint32_t segments, std::uint32_t segment_bytes, Grace& grace)
+    : segment_bytes_(segment_bytes),
+      shared_(grace.threads() > 1),
+      grace_(grace),
+      heap_(std::size_t{segments} * segment_bytes, "the heap"),
+      headers_(segments),
+      free_count_(segments) {
   if (!heap_.commit(heap_.reserved_bytes())) throw std::runtime_error("seg.heap_size: not that much memory to be had");
-  free_count_ = segments;
 }
 
-SegmentId Segments::open_segment(unsigned chain) const noexcept {
-  const SegmentId tail = chains_[chain].tail;
-  return tail != kNoSegment && headers_[tail].state == SegmentState::kOpen ? tail : kNoSegment;
+bool Segments::ready() noexcept {
+  if (resting_count_ > 0) collect_rested();
+  return free_count() > resting_count_;
+}
+
+void Segments::collect_rested() noexcept {
+  while (resting_.head != kNoSegment && grace_.passed(headers_[resting_.head].free_when)) {
+    const SegmentId id = resting_.head;
+    unlink(resting_, id);
+    link_before(free_, kNoSegment, id);
+    --resting_count_;
+  }
 }
 
 SegmentId Segments::take(std::uint32_t now_sec) noexcept {
   const SegmentId id = take_free();
   SegmentHeader& at = headers_[id];
   at.sequence = next_sequence_++;
-  at.epoch = epoch_;
+  at.epoch = epoch();
   at.base_sec = now_sec;
   at.created_sec = now_sec;
-  at.max_deadline = 0;
-  at.write_offset = at.items = at.live_items = at.live_bytes = 0;
+  at.write_offset.store(0, std::memory_order_relaxed);
+  at.items.store(0, std::memory_order_relaxed);
+  at.removed.open();
+  at.last_deadline.open();
   return id;
 }
 
 SegmentId Segments::take_free() noexcept {
-  CHECK(free_count_ > 0);
-  const std::uint32_t untouched = count() - touched_;
-  const std::uint32_t used_before = free_count_ - untouched;
-  --free_count_;
-  if (untouched > 0 && used_before < kReusedInTurn) return touched_++;
+  const std::uint32_t free_count = free_count_.load(std::memory_order_relaxed);
+  CHECK(free_count > resting_count_);
+  const std::uint32_t touched = touched_.load(std::memory_order_relaxed);
+  const std::uint32_t untouched = count() - touched;
+  const std::uint32_t used_before = free_count - resting_count_ - untouched;
+  free_count_.store(free_count - 1, std::memory_order_relaxed);
+  if (untouched > 0 && used_before < kReusedInTurn) {
+    touched_.store(touched + 1, std::memory_order_relaxed);
+    return touched;
+  }
   const SegmentId id = free_.head;
   unlink(free_, id);
   return id;
 }
 
-SegmentId Segments::open_new(unsigned chain, std::uint32_t now_sec) noexcept {
+SegmentId Segments::open_new(unsigned chain, std::uint32_t now_sec, unsigned owner) noexcept {
   const SegmentId id = take(now_sec);
   SegmentHeader& at = headers_[id];
-  at.state = SegmentState::kOpen;
   at.chain = static_cast<std::uint8_t>(chain);
   at.shift = static_cast<std::uint8_t>(expiry_shift(at.ttl_class()));
+  at.owner = static_cast<std::uint16_t>(owner);
   link_before(chains_[chain], kNoSegment, id);
   ++queued_[static_cast<unsigned>(at.queue())];
+  at.state.store(SegmentState::kOpen, std::memory_order_release);
   return id;
 }
 
@@ -56,30 +77,33 @@ SegmentId Segments::open_new(unsigned chain, std::uint32_t now_sec) noexcept {
 SegmentId Segments::take_target(SegmentId before, std::uint32_t now_sec) noexcept {
   const SegmentId id = take(now_sec);
   SegmentHeader& at = headers_[id];
-  at.state = SegmentState::kSealed;
   at.created_sec = headers_[before].created_sec;
   at.chain = headers_[before].chain;
   at.shift = headers_[before].shift;
   link_before(chains_[at.chain], before, id);
   ++queued_[static_cast<unsigned>(at.queue())];
+  at.state.store(SegmentState::kSealed, std::memory_order_release);
   return id;
 }
 
-void Segments::release(SegmentId id) noexcept {
+Segments::Released Segments::release(SegmentId id) noexcept {
   SegmentHeader& at = headers_[id];
-  DCHECK(at.state != SegmentState::kFree && at.queue_place == kNotQueued);
-  if (at.epoch == epoch_) {
-    live_items_ -= at.live_items;
-    live_bytes_ -= at.live_bytes;
-    written_items_ -= at.items;
-    written_bytes_ -= at.write_offset;
-    --queued_[static_cast<unsigned>(at.queue())];
-  }
+  DCHECK(!at.free() && at.queue_place == kNotQueued);
+  const Amount gone = at.removed.close();
+  const Amount written = at.written();
+  if (at.epoch == epoch()) --queued_[static_cast<unsigned>(at.queue())];
   unlink(list_of(at), id);
-  at.state = SegmentState::kFree;
-  ++at.generation;
-  link_before(free_, kNoSegment, id);
-  ++free_count_;
+  at.state.store(SegmentState::kFree, std::memory_order_release);
+  at.generation.store(at.generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  if (shared_) {
+    at.free_when = grace_.raise();
+    link_before(resting_, kNoSegment, id);
+    ++resting_count_;
+  } else {
+    link_before(free_, kNoSegment, id);
+  }
+  free_count_.store(free_count() + 1, std::memory_order_relaxed);
+  return {.live = {written.items - gone.items, written.bytes - gone.bytes}, .written = written};
 }
 
 void Segments::flush() noexcept {
@@ -94,36 +118,8 @@ void Segments::flush() noexcept {
     flushed_.tail = chain.tail;
     chain = {};
   }
-  ++epoch_;
-  live_items_ = live_bytes_ = written_items_ = written_bytes_ = 0;
   queued_ = {};
-}
-
-std::optional<Place> Segments::append(SegmentId id, std::uint32_t bytes) noexcept {
-  SegmentHeader& at = headers_[id];
-  if (bytes > segment_bytes_ - at.write_offset) return std::nullopt;
-  const Place place{id, at.write_offset};
-  at.write_offset += bytes;
-  at.live_bytes += bytes;
-  ++at.items;
-  ++at.live_items;
-  live_bytes_ += bytes;
-  written_bytes_ += bytes;
-  ++live_items_;
-  ++written_items_;
-  return place;
-}
-
-void Segments::retire(Place place) noexcept {
-  SegmentHeader& at = headers_[place.segment];
-  ItemHeader& header = item(place);
-  DCHECK(!header.dead() && at.epoch == epoch_);
-  header.mark_dead();
-  const std::uint32_t bytes = header.total_bytes();
-  --at.live_items;
-  at.live_bytes -= bytes;
-  --live_items_;
-  live_bytes_ -= bytes;
+  epoch_.store(epoch() + 1, std::memory_order_release);
 }
 
 void Segments::link_before(SegmentList& list, SegmentId before, SegmentId id) noexcept {

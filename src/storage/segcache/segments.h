@@ -9,17 +9,19 @@
 //
 // A chain is in the order of writing: its head is the oldest, an open segment is its tail. flush() moves all chains to
 // one list of flushed segments, in constant time; their `epoch` tells whoever meets them that they are gone.
-// Owner: Store. Threads: one.
-// Invariant: live_items() and the other totals are those of the segments in chains; flushed and free segments count
-//            nothing.
+// Owner:   shared.h. Threads: every function says which; "room" is the mutex of shared.h, without which one thread at a
+//          time may call it. What readers see goes by the memory orders of docs/concurrency.md. `shared` is false when
+//          there is one thread in all: then nothing here is a read-modify-write.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
+#include "storage/segcache/grace.h"
 #include "storage/segcache/item.h"
 #include "storage/segcache/region.h"
 #include "storage/segcache/slot.h"
@@ -40,31 +42,109 @@ inline constexpr unsigned kChains = kQueues * kTtlClasses;
 
 inline constexpr std::uint32_t kNotQueued = 0xFFFFFFFF;
 
-// One cache line per segment, so that a lookup reads one line of it.
+// How many items, and how many bytes, headers and padding included.
+struct Amount {
+  std::uint32_t items = 0;
+  std::uint32_t bytes = 0;
+};
+
+// What became of the items of a segment and is counted by whoever does it: items and bytes in one word. It is closed
+// when the segment is released: who comes later counts nothing, since the release has.
+class Removed {
+ public:
+  [[nodiscard]] Amount get() const noexcept { return amount(word_.load(std::memory_order_relaxed)); }
+  // What it was before; nothing when it is closed.
+  std::optional<Amount> add(std::uint32_t bytes, bool shared) noexcept {
+    const std::uint64_t one = (std::uint64_t{1} << 32) | bytes;
+    std::uint64_t before = word_.load(std::memory_order_relaxed);
+    if (shared) {
+      before = word_.fetch_add(one, std::memory_order_relaxed);
+    } else {
+      word_.store(before + one, std::memory_order_relaxed);
+    }
+    if ((before & kClosed) != 0) return std::nullopt;
+    return amount(before);
+  }
+  Amount close() noexcept { return amount(word_.exchange(kClosed, std::memory_order_relaxed)); }
+  void open() noexcept { word_.store(0, std::memory_order_relaxed); }
+
+ private:
+  static constexpr std::uint64_t kClosed = std::uint64_t{1} << 63;
+  static Amount amount(std::uint64_t word) noexcept {
+    return {static_cast<std::uint32_t>((word & ~kClosed) >> 32), static_cast<std::uint32_t>(word)};
+  }
+  std::atomic<std::uint64_t> word_{0};
+};
+
+// The last deadline of the items of a segment: it is only raised, until the segment is taken out because that has come.
+class LastDeadline {
+ public:
+  [[nodiscard]] std::uint32_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+  void open() noexcept { set(kClosed + 1); }
+  // False when it is closed: the item has expired.
+  bool raise(std::uint32_t deadline, bool shared) noexcept {
+    std::uint32_t before = get();
+    while (before < deadline) {
+      if (before == kClosed) return false;
+      if (!shared) {
+        set(deadline);
+        return true;
+      }
+      if (value_.compare_exchange_weak(before, deadline, std::memory_order_relaxed)) return true;
+    }
+    return true;
+  }
+  // False when it was raised above `deadline` meanwhile.
+  bool close(std::uint32_t deadline) noexcept {
+    return value_.compare_exchange_strong(deadline, kClosed, std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr std::uint32_t kClosed = 0;
+  void set(std::uint32_t deadline) noexcept { value_.store(deadline, std::memory_order_relaxed); }
+
+  std::atomic<std::uint32_t> value_{kClosed};
+};
+
+// The first line is what a lookup reads, and does not change while the segment has items; all that counts is in the
+// second. `room`: written and read under that mutex.
 struct alignas(64) SegmentHeader {
-  std::uint64_t sequence = 0;      // names this filling of the segment for ever; part of every CAS token
-  std::uint32_t generation = 0;    // how often it was released; slots carry the low byte
-  std::uint32_t epoch = 0;         // of flushes
-  std::uint32_t base_sec = 0;      // expiries count from here
-  std::uint32_t created_sec = 0;   // when its oldest items were first written
-  std::uint32_t max_deadline = 0;  // no item lives longer
-  std::uint32_t write_offset = 0;
-  std::uint32_t items = 0;  // written, dead ones included
-  std::uint32_t live_items = 0;
-  std::uint32_t live_bytes = 0;
-  SegmentId prev = kNoSegment;
-  SegmentId next = kNoSegment;
-  std::uint32_t queue_place = kNotQueued;  // in the expiry queue
-  std::uint32_t sweep = 0;                 // during which sweep of the index `reuses` was counted
-  std::uint8_t reuses = 0;
+  std::uint64_t sequence = 0;                // names this filling of the segment for ever; part of every CAS token
+  std::atomic<std::uint32_t> generation{0};  // how often it was released; slots carry the low byte
+  std::uint32_t epoch = 0;                   // of flushes
+  std::uint32_t base_sec = 0;                // expiries count from here
+  std::uint8_t shift = 0;                    // of the class: the grain of its expiries
   std::uint8_t chain = 0;
-  SegmentState state = SegmentState::kFree;
-  std::uint8_t shift = 0;  // of the class: the grain of its expiries
+
+  alignas(64) Removed removed;
+  std::atomic<std::uint32_t> write_offset{0};  // written by the owner of an open segment, behind a whole item
+  std::atomic<std::uint32_t> items{0};         // written, dead ones included
+  LastDeadline last_deadline;
+  std::uint32_t created_sec = 0;           // when its oldest items were first written; room
+  SegmentId prev = kNoSegment;             // room
+  SegmentId next = kNoSegment;             // room
+  std::uint32_t queue_place = kNotQueued;  // in the expiry queue; room
+  std::uint32_t sweep = 0;                 // during which sweep of the index `reuses` was counted; room
+  std::uint64_t free_when = 0;             // Grace::raise(); room
+  std::atomic<SegmentState> state{SegmentState::kFree};
+  std::uint8_t reuses = 0;  // room
+  std::uint16_t owner = 0;  // the thread that may append to it while it is open; room
 
   [[nodiscard]] Queue queue() const noexcept { return static_cast<Queue>(chain / kTtlClasses); }
   [[nodiscard]] unsigned ttl_class() const noexcept { return chain % kTtlClasses; }
+  [[nodiscard]] Amount written() const noexcept {
+    return {items.load(std::memory_order_relaxed), write_offset.load(std::memory_order_acquire)};
+  }
+  [[nodiscard]] Amount live() const noexcept {
+    const Amount gone = removed.get();
+    const Amount all = written();
+    return {all.items - gone.items, all.bytes - gone.bytes};
+  }
+  [[nodiscard]] bool open() const noexcept { return state.load(std::memory_order_acquire) == SegmentState::kOpen; }
+  [[nodiscard]] bool sealed() const noexcept { return state.load(std::memory_order_acquire) == SegmentState::kSealed; }
+  [[nodiscard]] bool free() const noexcept { return state.load(std::memory_order_acquire) == SegmentState::kFree; }
 };
-static_assert(sizeof(SegmentHeader) == 64);
+static_assert(sizeof(SegmentHeader) == 128);
 
 // Where an item is.
 struct Place {
@@ -80,23 +160,27 @@ struct SegmentList {
 
 class Segments {
  public:
-  Segments(std::uint32_t segments, std::uint32_t segment_bytes);
+  Segments(std::uint32_t segments, std::uint32_t segment_bytes, Grace& grace);
+
+  // --- any thread ---
 
   [[nodiscard]] std::uint32_t count() const noexcept { return static_cast<std::uint32_t>(headers_.size()); }
-  [[nodiscard]] std::uint32_t free_count() const noexcept { return free_count_; }
   [[nodiscard]] std::uint32_t segment_bytes() const noexcept { return segment_bytes_; }
-
+  [[nodiscard]] bool shared() const noexcept { return shared_; }
+  // Without items: those that may be had at once, and those that readers may still look at.
+  [[nodiscard]] std::uint32_t free_count() const noexcept { return free_count_.load(std::memory_order_relaxed); }
   // Of the segments that were ever used: what the heap takes of the machine's memory.
   [[nodiscard]] std::uint64_t touched_bytes() const noexcept {
-    return heap_.real_bytes(std::size_t{touched_} * segment_bytes_);
+    return heap_.real_bytes(std::size_t{touched_.load(std::memory_order_relaxed)} * segment_bytes_);
   }
+  [[nodiscard]] std::uint32_t epoch() const noexcept { return epoch_.load(std::memory_order_acquire); }
 
   [[nodiscard]] SegmentHeader& header(SegmentId id) noexcept { return headers_[id]; }
   [[nodiscard]] const SegmentHeader& header(SegmentId id) const noexcept { return headers_[id]; }
   [[nodiscard]] ItemHeader& item(Place place) const noexcept {
     return *reinterpret_cast<ItemHeader*>(heap_.data() + std::size_t{place.segment} * segment_bytes_ + place.offset);
   }
-  [[nodiscard]] ItemHeader& item(Slot slot) const noexcept { return item(Place{slot.segment(), slot.offset()}); }
+  [[nodiscard]] ItemHeader& item(Slot slot) const noexcept { return item(place_of(slot)); }
   // Hints to the CPU: header and first lines of the item, and its segment's header.
   void prefetch(Slot slot) const noexcept {
     const char* at = reinterpret_cast<const char*>(&item(slot));
@@ -104,85 +188,105 @@ class Segments {
     __builtin_prefetch(at + 64);
     __builtin_prefetch(&headers_[slot.segment()]);
   }
-  // The segment this address is in, or kNoSegment.
-  [[nodiscard]] SegmentId segment_of(const char* address) const noexcept {
-    if (!heap_.contains(address)) return kNoSegment;
-    return static_cast<SegmentId>(static_cast<std::size_t>(address - heap_.data()) / segment_bytes_);
-  }
 
   // In a chain: neither free nor flushed.
   [[nodiscard]] bool in_use(const SegmentHeader& header) const noexcept {
-    return header.state != SegmentState::kFree && header.epoch == epoch_;
+    return !header.free() && header.epoch == epoch();
   }
-  // The slot points at an item, dead marks and expiry aside.
-  [[nodiscard]] bool current(Slot slot) const noexcept {
+  // The slot points at an item of this epoch of flushes, dead marks and expiry aside.
+  [[nodiscard]] bool current(Slot slot, std::uint32_t epoch) const noexcept {
     const SegmentHeader& at = headers_[slot.segment()];
-    return slot.generation() == (at.generation & 0xFF) && at.epoch == epoch_;
+    return slot.generation() == (at.generation.load(std::memory_order_acquire) & 0xFF) && at.epoch == epoch;
   }
   [[nodiscard]] std::uint32_t deadline(Place place) const noexcept {
     const SegmentHeader& at = headers_[place.segment];
     return decode_expiry(item(place).expiry_code(), at.base_sec, at.shift);
   }
   [[nodiscard]] Slot slot(std::uint64_t hash, Place place) const noexcept {
-    return Slot::make(Slot::tag_of(hash), headers_[place.segment].generation, place.segment, place.offset);
+    const std::uint32_t generation = headers_[place.segment].generation.load(std::memory_order_relaxed);
+    return Slot::make(Slot::tag_of(hash), generation, place.segment, place.offset);
   }
   // Never 0: sequences count from 1.
   [[nodiscard]] std::uint64_t cas_token(Place place) const noexcept {
     return (headers_[place.segment].sequence << kSlotOffsetBits) | (place.offset / kSlotUnitBytes);
   }
+  // f(Place, ItemHeader&) on every item of the segment that is not dead, in the order of writing, from `offset` on.
+  // Where it ended: when f says no, behind that item.
+  template <class F>
+  std::uint32_t for_each_live(SegmentId id, F&& f, std::uint32_t offset = 0) const {
+    const std::uint32_t end = headers_[id].written().bytes;
+    for (bool go_on = true; go_on && offset < end;) {
+      const Place place{id, offset};
+      ItemHeader& header = item(place);
+      offset += header.total_bytes();
+      if (!header.dead()) go_on = f(place, header);
+    }
+    return offset;
+  }
+
+  // The item is no longer wanted: its bytes count as dead. What was dead before that; nothing when the segment was
+  // released meanwhile. REQUIRES: the caller took it out of the index.
+  std::optional<Amount> retire(Place place) noexcept {
+    ItemHeader& header = item(place);
+    header.mark_dead();
+    return headers_[place.segment].removed.add(header.total_bytes(), shared_);
+  }
+
+  // --- the owner of an open segment, or room for a target ---
+
+  // Where a new item of that size goes. Nothing when the segment has no room for it.
+  [[nodiscard]] std::optional<Place> room_for(SegmentId id, std::uint32_t bytes) const noexcept {
+    const std::uint32_t offset = headers_[id].write_offset.load(std::memory_order_relaxed);
+    if (bytes > segment_bytes_ - offset) return std::nullopt;
+    return Place{id, offset};
+  }
+  // It has been written there, and counts as live.
+  void wrote(Place place, std::uint32_t bytes) noexcept {
+    SegmentHeader& at = headers_[place.segment];
+    at.items.store(at.items.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    at.write_offset.store(place.offset + bytes, std::memory_order_release);
+  }
+
+  // --- room ---
 
   [[nodiscard]] const SegmentList& chain(unsigned chain) const noexcept { return chains_[chain]; }
-  // The segment of the chain that takes new items, or kNoSegment.
-  [[nodiscard]] SegmentId open_segment(unsigned chain) const noexcept;
   // Segments in the chains of a queue.
   [[nodiscard]] std::uint32_t queued(Queue queue) const noexcept { return queued_[static_cast<unsigned>(queue)]; }
   [[nodiscard]] SegmentId flushed_head() const noexcept { return flushed_.head; }
 
-  // REQUIRES of both: free_count() > 0. The second stands in the chain before `before`, as old as that one, and is
-  // sealed.
-  SegmentId open_new(unsigned chain, std::uint32_t now_sec) noexcept;
+  // Whether a segment may be had now.
+  [[nodiscard]] bool ready() noexcept;
+  // An open segment for `owner`. REQUIRES: ready().
+  SegmentId open_new(unsigned chain, std::uint32_t now_sec, unsigned owner) noexcept;
+  // A sealed one to copy into, that stands in the chain before `before`, as old as that. REQUIRES: ready().
   SegmentId take_target(SegmentId before, std::uint32_t now_sec) noexcept;
-  void seal(SegmentId id) noexcept { headers_[id].state = SegmentState::kSealed; }
-  // Whatever is in it is gone. REQUIRES: it is not free and not in the expiry queue.
-  void release(SegmentId id) noexcept;
+  void seal(SegmentId id) noexcept { headers_[id].state.store(SegmentState::kSealed, std::memory_order_release); }
+  struct Released {
+    Amount live;
+    Amount written;
+  };
+  // Whatever is in it is gone. REQUIRES: it is not free, not in the expiry queue, and nobody appends to it.
+  Released release(SegmentId id) noexcept;
   void flush() noexcept;
   // A step towards memory for what will be written soon.
-  void populate() noexcept { heap_.populate(std::size_t{touched_} * segment_bytes_, kPopulatedAheadBytes); }
-
-  // The place of a new item of that size, counted as live. Nothing when the segment has no room for it.
-  [[nodiscard]] std::optional<Place> append(SegmentId id, std::uint32_t bytes) noexcept;
-  // The item is no longer wanted: its bytes count as dead.
-  void retire(Place place) noexcept;
-
-  // Sums over the chains.
-  [[nodiscard]] std::uint64_t live_items() const noexcept { return live_items_; }
-  [[nodiscard]] std::uint64_t live_bytes() const noexcept { return live_bytes_; }
-  [[nodiscard]] std::uint64_t written_items() const noexcept { return written_items_; }
-  [[nodiscard]] std::uint64_t written_bytes() const noexcept { return written_bytes_; }
-  [[nodiscard]] std::uint64_t next_sequence() const noexcept { return next_sequence_; }
-
-  // f(Place, ItemHeader&) on every item of the segment that is not dead, in the order of writing.
-  template <class F>
-  void for_each_live(SegmentId id, F&& f) const {
-    const SegmentHeader& at = headers_[id];
-    for (std::uint32_t offset = 0; offset < at.write_offset;) {
-      ItemHeader& header = item(Place{id, offset});
-      const std::uint32_t bytes = header.total_bytes();
-      if (!header.dead()) f(Place{id, offset}, header);
-      offset += bytes;
-    }
+  void populate() noexcept {
+    heap_.populate(std::size_t{touched_.load(std::memory_order_relaxed)} * segment_bytes_, kPopulatedAheadBytes);
   }
+  [[nodiscard]] std::uint64_t next_sequence() const noexcept { return next_sequence_; }
 
  private:
   SegmentId take(std::uint32_t now_sec) noexcept;
   [[nodiscard]] SegmentId take_free() noexcept;
+  void collect_rested() noexcept;
   [[nodiscard]] SegmentList& list_of(const SegmentHeader& header) noexcept {
-    return header.epoch == epoch_ ? chains_[header.chain] : flushed_;
+    return header.epoch == epoch() ? chains_[header.chain] : flushed_;
   }
   void link_before(SegmentList& list, SegmentId before, SegmentId id) noexcept;  // kNoSegment = at the end
   void unlink(SegmentList& list, SegmentId id) noexcept;
 
   std::uint32_t segment_bytes_;
+  const bool shared_;
+  Grace& grace_;
   Region heap_;
   std::vector<SegmentHeader> headers_;
   std::array<SegmentList, kChains> chains_;
@@ -193,15 +297,14 @@ class Segments {
   // that none is reused in haste.
   static constexpr std::uint32_t kReusedInTurn = 16;
   static constexpr std::size_t kPopulatedAheadBytes = std::size_t{2} << 20;
-  SegmentList free_;  // used before
-  std::uint32_t touched_ = 0;
-  std::uint32_t free_count_ = 0;  // of both kinds
-  std::uint32_t epoch_ = 0;
+  SegmentList free_;     // used before
+  SegmentList resting_;  // released, and readers may still look; the first released first
+  std::uint32_t resting_count_ = 0;
   std::uint64_t next_sequence_ = 1;
-  std::uint64_t live_items_ = 0;
-  std::uint64_t live_bytes_ = 0;
-  std::uint64_t written_items_ = 0;
-  std::uint64_t written_bytes_ = 0;
+  // Written under room, read by all.
+  std::atomic<std::uint32_t> touched_{0};
+  std::atomic<std::uint32_t> free_count_{0};  // of all kinds
+  alignas(64) std::atomic<std::uint32_t> epoch_{0};
 };
 
 }  // namespace pelikan::storage::segcache

@@ -1,7 +1,6 @@
 #include "storage/segcache/store.h"
 
 #include <algorithm>
-#include <bit>
 #include <new>
 
 #include "base/check.h"
@@ -9,48 +8,116 @@
 namespace pelikan::storage::segcache {
 namespace {
 
-// The index never outgrows the heap: room for items of 13 bytes on average, headers included. Half as many overflow
-// buckets come on top, so of a given number of bytes two thirds are for buckets.
-std::uint64_t buckets_max(const SegOptions& options, const Geometry& geometry) {
-  const std::uint64_t bytes = options.index_bytes_max == 0 ? geometry.heap_bytes() : options.index_bytes_max / 3 * 2;
-  return bytes / sizeof(Bucket);
-}
-
-std::uint64_t initial_buckets(const SegOptions& options, const Geometry& geometry) {
-  const std::uint64_t wanted = std::max<std::uint64_t>(1, (std::uint64_t{1} << options.hash_power()) / 8);
-  return std::min(wanted, std::bit_floor(std::max<std::uint64_t>(1, buckets_max(options, geometry))));
+unsigned take_number(Shared& shared) {
+  const std::scoped_lock lock(shared.room);
+  CHECK(shared.stores < shared.counts.size());
+  return shared.stores++;
 }
 
 }  // namespace
 
-Store::Store(const SegOptions& options, const KeyHash& hash, const Time& start)
-    : now_sec_(start.floor_sec),
-      segments_(Geometry::from(options).segments, Geometry::from(options).segment_bytes),
-      index_(segments_, hash, initial_buckets(options, Geometry::from(options)),
-             buckets_max(options, Geometry::from(options)), false),
-      expiry_queue_(segments_),
-      policy_(make_policy(options)),
+Store::Store(std::shared_ptr<Shared> shared)
+    : shared_(std::move(shared)),
+      segments_(shared_->segments),
+      index_(shared_->index),
+      grace_(shared_->grace),
+      policy_(shared_->policy.get()),
+      several_(shared_->several()),
       heat_kind_(policy_->heat_kind()),
-      sparse_bytes_(segments_.segment_bytes() / static_cast<std::uint32_t>(options.compact_target())),
-      random_state_(hash("random") | 1) {
-  hints_.fill(kNoSegment);
+      number_(take_number(*shared_)),
+      metrics_(shared_->counts[number_].metrics),
+      tally_(shared_->counts[number_].tally),
+      now_sec_(shared_->now_sec.load(std::memory_order_relaxed)),
+      random_state_((index_.hash("random") + number_ * 2) | 1) {
+  open_.fill(kNoSegment);
   publish_gauges();
 }
 
+// --- turns ----------------------------------------------------------------------------------------------------------
+
+Store::Room::Room(Store& store) noexcept : store_(store) {
+  if (!store_.several_) return;
+  store_.grace_.leave(store_.number_);
+  store_.shared_->room.lock();
+}
+
+Store::Room::~Room() {
+  if (!store_.several_) return;
+  store_.shared_->room.unlock();
+  store_.grace_.enter(store_.number_);
+}
+
+// Whoever finds room free does what there is to do; the others go on.
 void Store::turn(const Time& now) noexcept {
+  std::atomic<std::uint32_t>& clock = shared_->now_sec;
+  now_sec_ = clock.load(std::memory_order_relaxed);
+  while (now_sec_ < now.floor_sec && !clock.compare_exchange_weak(now_sec_, now.floor_sec, std::memory_order_relaxed)) {
+  }
   now_sec_ = std::max(now_sec_, now.floor_sec);
+  if (!several_) {
+    work();
+  } else {
+    grace_.leave(number_);
+    if (shared_->room.try_lock()) {
+      work();
+      shared_->room.unlock();
+    }
+    grace_.enter(number_);
+    others_live_items_ = shared_->totals().live_items - tally_.get(segments_.epoch()).live_items;
+  }
+  publish_gauges();
+}
+
+void Store::work() noexcept {
+  settle_noted();
+  close_outdated();
   for (int i = 0; i < kReclaimsPerTurn && reclaim(); ++i) continue;
   sweep(kSweepPerTurn);
   segments_.populate();
   index_.populate();
-  publish_gauges();
 }
 
-std::optional<Place> Store::look_up(std::uint64_t hash, std::string_view key) const noexcept {
-  const std::optional<Slot> slot = index_.look_up(hash, key);
-  if (!slot || segments_.deadline(place_of(*slot)) <= now_sec_) return std::nullopt;
-  return place_of(*slot);
+// Nobody else may seal an open segment. Only sealed ones wait for their expiry; those that were flushed may leave.
+void Store::close_outdated() noexcept {
+  if (open_count_ == 0) return;
+  for (const SegmentId id : open_) {
+    if (id == kNoSegment) continue;
+    const SegmentHeader& at = segments_.header(id);
+    if (!segments_.in_use(at) || at.last_deadline.get() <= now_sec_) close(id);
+  }
 }
+
+void Store::grow() noexcept {
+  inserted_ = false;
+  index_.grow(static_cast<std::uint64_t>(std::max<std::int64_t>(0, tally_.live_items() + others_live_items_)));
+}
+
+void Store::note(SegmentId id) noexcept {
+  if (noted_count_ < kNotes) noted_[noted_count_++] = id;
+}
+
+void Store::settle_if_idle() noexcept {
+  if (!several_) return settle_noted();
+  if (!shared_->room.try_lock()) return;
+  settle_noted();
+  shared_->room.unlock();
+}
+
+void Store::settle_noted() noexcept {
+  while (noted_count_ > 0) {
+    const SegmentId id = noted_[--noted_count_];
+    const SegmentHeader& at = segments_.header(id);
+    if (!evictable(id)) continue;
+    const Amount live = at.live();
+    if (live.items == 0) {
+      release(id);
+    } else if (sparse(live.bytes)) {
+      hint(id);
+    }
+  }
+}
+
+// --- operations -----------------------------------------------------------------------------------------------------
 
 std::optional<Place> Store::find(const Index::Hold& hold, std::string_view key) noexcept {
   SlotCell* cell = index_.find(hold, key);
@@ -59,77 +126,34 @@ std::optional<Place> Store::find(const Index::Hold& hold, std::string_view key) 
   if (segments_.deadline(place) > now_sec_) return place;
   cell->set({});
   metrics_.hash_remove.add();
-  metrics_.item_expire.add();
-  retire(place);
+  if (retire(place)) metrics_.item_expire.add();
   return std::nullopt;
 }
 
-std::optional<Place> Store::append(const Record& record) noexcept {
-  const auto bytes = static_cast<std::uint32_t>(record.bytes());
-  pinned_ = segments_.segment_of(record.front.data());
-  if (pinned_ == kNoSegment) pinned_ = segments_.segment_of(record.back.data());
-  const unsigned chain = chain_of(record.start.queue, deadline_class(record.deadline, now_sec_));
-  const SegmentId id = open_for(chain, bytes, record.deadline);
-  pinned_ = kNoSegment;
-  if (id == kNoSegment) return std::nullopt;
-
-  const Place place = *segments_.append(id, bytes);
+bool Store::takes(SegmentId id, std::uint32_t epoch, const Wanted& wanted) const noexcept {
+  if (id == kNoSegment) return false;
   const SegmentHeader& at = segments_.header(id);
+  return at.epoch == epoch && segments_.room_for(id, wanted.bytes) &&
+         encode_expiry(wanted.deadline, at.base_sec, at.shift);
+}
+
+std::optional<Place> Store::append(const Index::Hold& hold, const Record& record) noexcept {
+  const auto bytes = static_cast<std::uint32_t>(record.bytes());
+  const SegmentId id = open_[chain_of(record.start.queue, deadline_class(record.deadline, now_sec_))];
+  if (!takes(id, hold.epoch(), {.bytes = bytes, .deadline = record.deadline})) return std::nullopt;
+
+  SegmentHeader& at = segments_.header(id);
+  const Place place = *segments_.room_for(id, bytes);
   const std::uint32_t code = *encode_expiry(record.deadline, at.base_sec, at.shift);
   auto* item = new (&segments_.item(place))
       ItemHeader(record.key.size(), record.front.size() + record.back.size(), record.flags != 0, code);
   item->set_heat(record.start.heat);
   item->fill(record.flags, record.key, record.front, record.back);
-  raise_deadline(id, decode_expiry(code, at.base_sec, at.shift));
+  at.last_deadline.raise(decode_expiry(code, at.base_sec, at.shift), several_);
+  segments_.wrote(place, bytes);
+  count(at, {.live_items = 1, .live_bytes = bytes, .written_items = 1, .written_bytes = bytes});
   metrics_.item_allocate.add();
   return place;
-}
-
-bool Store::takes(SegmentId id, std::uint32_t bytes, std::uint32_t deadline) const noexcept {
-  if (id == kNoSegment) return false;
-  const SegmentHeader& at = segments_.header(id);
-  return bytes <= segments_.segment_bytes() - at.write_offset && encode_expiry(deadline, at.base_sec, at.shift);
-}
-
-SegmentId Store::open_for(unsigned chain, std::uint32_t bytes, std::uint32_t deadline) noexcept {
-  SegmentId open = segments_.open_segment(chain);
-  if (takes(open, bytes, deadline)) return open;
-  metrics_.segment_request.add();
-  // What is full may be evicted, even if it is the only one of its class. (When nothing can be evicted it stays sealed:
-  // an item that is smaller waits for room too.)
-  if (open != kNoSegment) seal(open);
-  if (!refill()) {
-    metrics_.segment_request_failure.add();
-    return kNoSegment;
-  }
-  metrics_.segment_request_success.add();
-  // Eviction may have opened one, for items that it kept.
-  open = segments_.open_segment(chain);
-  if (takes(open, bytes, deadline)) return open;
-  if (open != kNoSegment) seal(open);
-  return segments_.open_new(chain, now_sec_);
-}
-
-bool Store::refill() noexcept {
-  while (segments_.free_count() < kSegmentsFreeMin) {
-    if (reclaim() || compact_hinted()) continue;
-    if (!policy_->make_room(*this)) return false;
-  }
-  return true;
-}
-
-bool Store::reclaim() noexcept {
-  SegmentId id = segments_.flushed_head();
-  if (id != kNoSegment) {
-    metrics_.segment_clear.add();
-  } else {
-    id = expiry_queue_.due(now_sec_);
-    if (id == kNoSegment) return false;
-    metrics_.segment_expire.add();
-    metrics_.item_expire.add(segments_.header(id).live_items);
-  }
-  release(id);
-  return true;
 }
 
 void Store::publish(const Index::Hold& hold, std::string_view key, Place place) noexcept {
@@ -137,18 +161,17 @@ void Store::publish(const Index::Hold& hold, std::string_view key, Place place) 
   if (SlotCell* cell = index_.find(hold, key); cell != nullptr) {
     const Place old = place_of(cell->get());
     cell->set(made);
-    metrics_.item_replace.add();
-    retire(old);
+    if (retire(old)) metrics_.item_replace.add();
     return;
   }
   metrics_.hash_insert.add();
+  inserted_ = true;
   if (index_.insert(hold, made)) return;
   SlotCell* cell = index_.coldest(hold);
   const Place old = place_of(cell->get());
   cell->set(made);
   metrics_.hash_insert_ex.add();
-  metrics_.item_evict.add();
-  retire(old);
+  if (retire(old)) metrics_.item_evict.add();
 }
 
 void Store::erase(const Index::Hold& hold, Place place) noexcept {
@@ -156,81 +179,48 @@ void Store::erase(const Index::Hold& hold, Place place) noexcept {
   CHECK(cell != nullptr);
   cell->set({});
   metrics_.hash_remove.add();
-  metrics_.item_delete.add();
-  retire(place);
+  if (retire(place)) metrics_.item_delete.add();
 }
 
 bool Store::extend(Place place, std::uint32_t deadline, bool anywhere) noexcept {
-  const SegmentHeader& at = segments_.header(place.segment);
+  SegmentHeader& at = segments_.header(place.segment);
   const unsigned ttl_class = deadline_class(deadline, now_sec_);
   if (at.shift > expiry_shift(ttl_class) && deadline != kNever) return false;
   if (!anywhere && at.ttl_class() != ttl_class) return false;
   const std::optional<std::uint32_t> code = encode_expiry(deadline, at.base_sec, at.shift);
-  if (!code) return false;
-  segments_.item(place).set_expiry_code(*code);
-  raise_deadline(place.segment, decode_expiry(*code, at.base_sec, at.shift));
+  if (!code || !at.last_deadline.raise(decode_expiry(*code, at.base_sec, at.shift), several_)) return false;
+  segments_.item(place).set_expiry_code(*code, several_);
   return true;
 }
 
 void Store::flush() noexcept {
-  metrics_.item_flush.add(segments_.live_items());
+  const Room room(*this);
+  metrics_.item_flush.add(static_cast<std::uint64_t>(shared_->totals().live_items));
   segments_.flush();
 }
 
-void Store::seal(SegmentId id) noexcept {
-  nothing_to_compact_ = false;
-  segments_.seal(id);
-  const SegmentHeader& at = segments_.header(id);
-  if (at.live_items == 0) {
-    release(id);
-  } else if (sparse(at)) {
-    hints_[hint_at_++ % kHints] = id;
+// The item has no slot any more. False when its segment was released meanwhile, and the item counted with it.
+bool Store::retire(Place place) noexcept {
+  if (!drop(place)) return false;
+  if (shared_->nothing_to_compact.load(std::memory_order_relaxed)) {
+    shared_->nothing_to_compact.store(false, std::memory_order_relaxed);
   }
-}
-
-// The item has no slot any more.
-void Store::retire(Place place) noexcept {
   const SegmentHeader& at = segments_.header(place.segment);
-  const bool was_sparse = sparse(at);
-  segments_.retire(place);
-  nothing_to_compact_ = false;
-  if (at.state != SegmentState::kSealed) return;
-  if (at.live_items == 0) {
-    release(place.segment);
-  } else if (!was_sparse && sparse(at)) {
-    hints_[hint_at_++ % kHints] = place.segment;
-  }
+  if (!at.sealed()) return true;
+  const Amount live = at.live();
+  const bool was_sparse = sparse(live.bytes + segments_.item(place).total_bytes());
+  if (live.items == 0 || (!was_sparse && sparse(live.bytes))) note(place.segment);
+  return true;
 }
 
-void Store::raise_deadline(SegmentId id, std::uint32_t deadline) noexcept {
-  SegmentHeader& at = segments_.header(id);
-  at.max_deadline = std::max(at.max_deadline, deadline);
-  if (at.queue_place == kNotQueued && at.max_deadline != kNever) expiry_queue_.add(id);
+bool Store::drop(Place place) noexcept {
+  if (!segments_.retire(place)) return false;
+  count(segments_.header(place.segment),
+        {.live_items = -1, .live_bytes = -std::int64_t{segments_.item(place).total_bytes()}});
+  return true;
 }
 
-void Store::release(SegmentId id) noexcept {
-  nothing_to_compact_ = false;
-  expiry_queue_.remove(id);
-  segments_.release(id);
-  metrics_.segment_return.add();
-  SegmentHeader& at = segments_.header(id);
-  if (at.sweep != sweeps_) {
-    at.sweep = sweeps_;
-    at.reuses = 0;
-  }
-  ++at.reuses;
-  CHECK(at.reuses <= kReusesPerSweepMax);
-  if (at.reuses <= kReusesAtLeisure) return;
-  const std::uint64_t due =
-      index_.buckets() * (at.reuses - kReusesAtLeisure) / (kReusesPerSweep - kReusesAtLeisure) + 1;
-  if (due > index_.sweep_position()) sweep(due - index_.sweep_position());
-}
-
-void Store::sweep(std::uint64_t buckets) noexcept {
-  if (!index_.sweep(buckets)) return;
-  ++sweeps_;
-  metrics_.hash_sweep.add();
-}
+void Store::count(const SegmentHeader& at, const Totals& change) noexcept { tally_.add(at.epoch, change); }
 
 std::uint32_t Store::random() noexcept {
   random_state_ ^= random_state_ << 13;
@@ -239,26 +229,19 @@ std::uint32_t Store::random() noexcept {
   return static_cast<std::uint32_t>(random_state_ >> 16);
 }
 
-std::uint32_t Store::oldest_sec() const noexcept {
-  std::uint32_t oldest = now_sec_;
-  for (unsigned i = 0; i < kChains; ++i) {
-    const SegmentId head = segments_.chain(i).head;
-    if (head != kNoSegment) oldest = std::min(oldest, segments_.header(head).created_sec);
-  }
-  return oldest;
-}
-
 void Store::publish_gauges() noexcept {
-  const auto set = [](metrics::Gauge& gauge, std::uint64_t value) { gauge.set(static_cast<std::int64_t>(value)); };
+  const auto set = [](metrics::Gauge& gauge, auto value) { gauge.set(static_cast<std::int64_t>(value)); };
+  const Totals own = tally_.get(segments_.epoch());
+  set(metrics_.item_current, own.live_items);
+  set(metrics_.item_current_bytes, own.live_bytes);
+  set(metrics_.item_dead, own.written_items - own.live_items);
+  set(metrics_.item_dead_bytes, own.written_bytes - own.live_bytes);
+  if (number_ != 0) return;  // what is one for all
   set(metrics_.segment_free, segments_.free_count());
   set(metrics_.segment_current, segments_.count() - segments_.free_count());
   set(metrics_.heap_bytes, segments_.touched_bytes());
   set(metrics_.hash_bytes, index_.real_bytes());
   set(metrics_.policy_bytes, policy_->bytes());
-  set(metrics_.item_current, segments_.live_items());
-  set(metrics_.item_current_bytes, segments_.live_bytes());
-  set(metrics_.item_dead, segments_.written_items() - segments_.live_items());
-  set(metrics_.item_dead_bytes, segments_.written_bytes() - segments_.live_bytes());
 }
 
 }  // namespace pelikan::storage::segcache

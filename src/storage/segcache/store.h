@@ -1,23 +1,22 @@
-// Segments, index and expiry together, and what keeps them in step: every item that is not dead, in a segment that is
-// in use, has exactly one slot in the index. SegCache is the face of it towards protocols, a Policy is its guest when
-// room is short.
-// Owner: SegCache. Threads: one.
+// One thread's part of a storage, and what keeps segments, index and expiry in step: every item that is not dead, in a
+// segment that is in use, has exactly one slot in the index. SegCache is the face of it towards protocols, a Policy is
+// its guest when room is short.
+//
+// Owner:   SegCache. Threads: one each; what they share is in shared.h.
+// A write: hold the chain; find; append to an open segment of this thread and publish; let go; settle. When there is no
+//          room to append: let go, open_for(), and from the beginning.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "base/clock.h"
-#include "base/hash.h"
-#include "storage/segcache/expiry_queue.h"
-#include "storage/segcache/index.h"
-#include "storage/segcache/options.h"
-#include "storage/segcache/policies/policy.h"
-#include "storage/segcache/seg_metrics.h"
-#include "storage/segcache/segments.h"
+#include "storage/segcache/shared.h"
 
 namespace pelikan::storage::segcache {
 
@@ -41,75 +40,108 @@ struct Record {
   }
 };
 
+// What an open segment must have room for.
+struct Wanted {
+  Queue queue = Queue::kMain;
+  std::uint32_t bytes = 0;
+  std::uint32_t deadline = kNever;
+  SegmentId keep = kNoSegment;  // is not evicted for it: the version that it follows is there
+};
+
 class Store {
  public:
-  Store(const SegOptions& options, const KeyHash& hash, const Time& start);
+  // A thread's first call. REQUIRES: fewer stores than `shared` has room for.
+  explicit Store(std::shared_ptr<Shared> shared);
 
   // --- for SegCache ---
 
+  [[nodiscard]] const std::shared_ptr<Shared>& shared() const noexcept { return shared_; }
   void turn(const Time& now) noexcept;
+  void rest() noexcept { grace_.leave(number_); }
+  // As of the last turn() or hold().
   [[nodiscard]] std::uint32_t now_sec() const noexcept { return now_sec_; }
   [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return index_.hash(key); }
   void prefetch_bucket(std::uint64_t hash) const noexcept { index_.prefetch_bucket(hash); }
   void prefetch_item(std::uint64_t hash) const noexcept { index_.prefetch_item(hash); }
   // The live item with that key.
-  [[nodiscard]] std::optional<Place> look_up(std::uint64_t hash, std::string_view key) const noexcept;
-  // Before a write, when no chain is held: what may take long is done here.
-  void prepare_write() noexcept { index_.grow(segments_.live_items()); }
-  // The chain of that hash.
-  [[nodiscard]] Index::Hold hold(std::uint64_t hash) noexcept { return Index::Hold(index_, hash); }
-  // As look_up(). An item that has expired is taken out on the way.
-  [[nodiscard]] std::optional<Place> find(const Index::Hold& hold, std::string_view key) noexcept;
-  void count_hit(ItemHeader& item) noexcept {
-    const Heat before = item.heat();
-    const Heat after = heat_kind_ == HeatKind::kRounds ? heat_after_hit(before)
-                                                       : heat_after_hit(before, now_sec_, [this] { return random(); });
-    if (after != before) item.set_heat(after);
+  [[nodiscard]] std::optional<Place> look_up(std::uint64_t hash, std::string_view key) const noexcept {
+    const std::optional<Slot> slot = index_.look_up(hash, key);
+    if (!slot || segments_.deadline(place_of(*slot)) <= shared_->now_sec.load(std::memory_order_relaxed)) {
+      return std::nullopt;
+    }
+    return place_of(*slot);
   }
-  [[nodiscard]] Start start_of(std::uint64_t hash, std::optional<Place> replaced) noexcept {
-    if (!replaced) return {policy_->queue_for_new(hash), 0};
-    return {segments_.header(replaced->segment).queue(), segments_.item(*replaced).heat()};
+  void count_hit(ItemHeader& item) noexcept {
+    const auto after = [this](Heat heat) {
+      return heat_kind_ == HeatKind::kRounds ? heat_after_hit(heat)
+                                             : heat_after_hit(heat, now_sec_, [this] { return random(); });
+    };
+    item.count_hit(after, several_);
+  }
+  // How an item begins whose key is not in the cache.
+  [[nodiscard]] Start start_of_new(std::uint64_t hash) noexcept { return {policy_->queue_for_new(hash), 0}; }
+  [[nodiscard]] Start start_of_next(Place before) const noexcept {
+    return {segments_.header(before.segment).queue(), segments_.item(before).heat()};
   }
 
-  // Writes an item, making room when there is none, but not of the segment the parts may view. It counts as live and
-  // must be published next. Nothing when the policy makes no room. REQUIRES: it fits a segment, and deadline > now.
-  [[nodiscard]] std::optional<Place> append(const Record& record) noexcept;
+  [[nodiscard]] Index::Hold hold(std::uint64_t hash) noexcept {
+    now_sec_ = shared_->now_sec.load(std::memory_order_relaxed);
+    return {index_, hash};
+  }
+  // As look_up(). An item that has expired is taken out on the way.
+  [[nodiscard]] std::optional<Place> find(const Index::Hold& hold, std::string_view key) noexcept;
+  // Writes an item into an open segment. It counts as live and must be published next. Nothing when there is none with
+  // room: open_for(), then. REQUIRES: it fits a segment, and deadline > now.
+  [[nodiscard]] std::optional<Place> append(const Index::Hold& hold, const Record& record) noexcept;
   // Enters the item just written at `place` under its key, in the place of an older one if there is any.
   void publish(const Index::Hold& hold, std::string_view key, Place place) noexcept;
-  // Takes the item out. REQUIRES: it is live.
+  // Takes the item out. REQUIRES: found under this hold.
   void erase(const Index::Hold& hold, Place place) noexcept;
   // A new deadline in place. False when its grain is too fine or it is too far away for the segment, or, unless
   // `anywhere`, when it belongs to another class: its segment might keep it long after it expired.
-  // REQUIRES: deadline > now.
+  // REQUIRES: found under a hold that lasts, and deadline > now.
   [[nodiscard]] bool extend(Place place, std::uint32_t deadline, bool anywhere) noexcept;
+  // After a hold: growth of the index, and segments that writing has emptied.
+  void settle() noexcept {
+    if (inserted_) grow();
+    if (noted_count_ > 0) settle_if_idle();
+  }
+  // Opens a segment for such an item, making room when there is none. False when the policy makes no room.
+  // REQUIRES: no hold, and no view is needed any more.
+  [[nodiscard]] bool open_for(const Wanted& wanted) noexcept;
   void flush() noexcept;
+  // The time since which the oldest segment in use exists.
+  [[nodiscard]] std::uint32_t oldest_sec() noexcept;
 
-  [[nodiscard]] std::uint64_t index_bytes() const noexcept { return index_.bytes(); }
-  [[nodiscard]] std::uint64_t policy_bytes() const noexcept { return policy_->bytes(); }
-  [[nodiscard]] std::uint32_t oldest_sec() const noexcept;
-  [[nodiscard]] const SegMetrics& metrics() const noexcept { return metrics_; }
+  // REQUIRES: all threads are still.
   void check_invariants() const;
 
-  // --- for policies ---
+  // --- for policies, under room ---
 
   [[nodiscard]] Segments& segments() noexcept { return segments_; }
   [[nodiscard]] const Segments& segments() const noexcept { return segments_; }
+  [[nodiscard]] std::uint64_t live_bytes() const noexcept {
+    return static_cast<std::uint64_t>(shared_->totals().live_bytes);
+  }
   [[nodiscard]] bool evictable(SegmentId id) const noexcept {
     const SegmentHeader& at = segments_.header(id);
-    return at.state == SegmentState::kSealed && segments_.in_use(at) && id != pinned_;
+    return at.sealed() && segments_.in_use(at) && id != kept_;
   }
-  // An empty segment that takes the place of `before` and those after it. REQUIRES: one is free.
-  [[nodiscard]] SegmentId take_target(SegmentId before) noexcept { return segments_.take_target(before, now_sec_); }
-  // Moves a live item to the end of a target. False when it has expired (it is dead then) or the target has no room.
+  // An empty segment that takes the place of `before` and those after it; kNoSegment when no thread lets go of one.
+  [[nodiscard]] SegmentId take_target(SegmentId before) noexcept;
+  // Moves a live item to the end of a target. False when it has expired (it is dead then), when the target has no room,
+  // or when it is no longer in the cache.
   bool relocate(Place from, SegmentId target, Heat heat) noexcept;
-  // The same into the open main segment of its TTL class. REQUIRES: its own segment is sealed. For all items of a
-  // segment together at most one new segment is needed, so one that is free is enough.
+  // The same into this thread's open main segment of the item's TTL class. REQUIRES: its own segment is sealed. For all
+  // items of a segment together at most one new segment is needed.
   bool relocate_to_main(Place from, Heat heat) noexcept;
   // Drops a segment whose survivors have been moved; what is left in it is evicted.
   void drop_merged(SegmentId id) noexcept;
-  // The segment that was opened first, among those of the queue that may be evicted; an open one too. kNoSegment when
-  // there is none.
+  // The segment that was opened first, among those of the queue that may be evicted; an open one of this thread, too.
+  // kNoSegment when there is none.
   [[nodiscard]] SegmentId oldest(Queue queue) const noexcept;
+  // Nothing is appended to it any more.
+  void close(SegmentId id) noexcept;
   // The target is complete. Given back when nothing was moved to it.
   void finish_target(SegmentId id) noexcept;
   // Drops the oldest segment: a sealed one, or if there is none an open one. False when there is none at all.
@@ -122,7 +154,6 @@ class Store {
   bool compact_any() noexcept;
 
  private:
-  static constexpr std::uint32_t kSegmentsFreeMin = 2;  // one to hand out, one to copy into
   static constexpr int kReclaimsPerTurn = 16;
   static constexpr std::uint64_t kSweepPerTurn = 32;  // buckets
   // A segment's generation may change this often within one sweep: two sweeps may pass between a slot's going stale and
@@ -132,38 +163,71 @@ class Store {
   // The sweep is pushed along with the reuses so that it is done long before.
   static constexpr std::uint64_t kReusesPerSweep = 96;
   static constexpr std::uint64_t kReusesAtLeisure = 32;  // up to here the steps of turn() do
-  static constexpr std::size_t kHints = 16;
+  static constexpr std::size_t kNotes = 16;
+  static constexpr std::uint32_t kOpenPart = 8;  // one part in so many of the segments may be open
+  static constexpr int kGraceWaitMaxMs = 100;
 
-  // The segment of the chain to append to; kNoSegment when no room could be made.
-  [[nodiscard]] SegmentId open_for(unsigned chain, std::uint32_t bytes, std::uint32_t deadline) noexcept;
-  [[nodiscard]] SegmentId oldest_head(unsigned first_chain, unsigned chains, bool open_too) const noexcept;
-  [[nodiscard]] bool takes(SegmentId id, std::uint32_t bytes, std::uint32_t deadline) const noexcept;
+  // Room, for as long as this lives. The thread reads nothing meanwhile but what room protects, and so keeps nobody who
+  // waits for readers waiting.
+  class Room {
+   public:
+    explicit Room(Store& store) noexcept;
+    ~Room();
+    Room(const Room&) = delete;
+    Room& operator=(const Room&) = delete;
+
+   private:
+    Store& store_;
+  };
+
+  void work() noexcept;
+  void close_outdated() noexcept;
+  void grow() noexcept;
+  void settle_if_idle() noexcept;
+  void settle_noted() noexcept;
+  void settle_one(SegmentId id) noexcept;
+  void note(SegmentId id) noexcept;
+  void hint(SegmentId id) noexcept;
+  [[nodiscard]] std::uint32_t segments_free_min() const noexcept;
+  [[nodiscard]] bool takes(SegmentId id, std::uint32_t epoch, const Wanted& wanted) const noexcept;
+  [[nodiscard]] SegmentId open_new(unsigned chain) noexcept;
+  void limit_open() noexcept;
+  [[nodiscard]] bool wait_ready() noexcept;
   [[nodiscard]] bool refill() noexcept;
   [[nodiscard]] bool reclaim() noexcept;  // one flushed or expired segment
+  [[nodiscard]] SegmentId oldest_head(unsigned first_chain, unsigned chains, bool open_too) const noexcept;
+  [[nodiscard]] bool droppable(SegmentId id, bool open_too) const noexcept;
   [[nodiscard]] bool compact_hinted() noexcept;
   [[nodiscard]] bool compact_pair(SegmentId first, SegmentId second) noexcept;
-  [[nodiscard]] bool sparse(const SegmentHeader& at) const noexcept { return at.live_bytes <= sparse_bytes_; }
+  [[nodiscard]] bool sparse(std::uint32_t live_bytes) const noexcept { return live_bytes <= shared_->sparse_bytes; }
+  [[nodiscard]] bool foreign_open(const SegmentHeader& at) const noexcept { return at.open() && at.owner != number_; }
   void seal(SegmentId id) noexcept;
-  void retire(Place place) noexcept;
-  void raise_deadline(SegmentId id, std::uint32_t deadline) noexcept;
-  void release(SegmentId id) noexcept;
+  bool retire(Place place) noexcept;
+  bool drop(Place place) noexcept;
+  void count(const SegmentHeader& at, const Totals& change) noexcept;
+  Amount release(SegmentId id) noexcept;
   void sweep(std::uint64_t buckets) noexcept;
   void publish_gauges() noexcept;
 
+  std::shared_ptr<Shared> shared_;
+  Segments& segments_;
+  Index& index_;
+  Grace& grace_;
+  Policy* policy_;
+  const bool several_;
+  const HeatKind heat_kind_;
+  const unsigned number_;  // of this thread
+  SegMetrics& metrics_;
+  Tally& tally_;
   std::uint32_t now_sec_;
-  Segments segments_;
-  Index index_;
-  ExpiryQueue expiry_queue_;
-  std::unique_ptr<Policy> policy_;
-  HeatKind heat_kind_;
-  SegMetrics metrics_;
-  SegmentId pinned_ = kNoSegment;
-  std::uint32_t sparse_bytes_;  // a sealed segment with no more live bytes is worth compacting
-  std::uint32_t sweeps_ = 0;
+  std::int64_t others_live_items_ = 0;  // as of the last turn
+  std::array<SegmentId, kChains> open_;
+  std::uint32_t open_count_ = 0;
+  SegmentId kept_ = kNoSegment;          // Wanted::keep of the present open_for()
+  std::array<SegmentId, kNotes> noted_;  // sealed segments that became sparse or empty
+  std::size_t noted_count_ = 0;
+  bool inserted_ = false;
   std::uint64_t random_state_;
-  std::array<SegmentId, kHints> hints_;  // a ring of segments that became sparse
-  std::size_t hint_at_ = 0;
-  bool nothing_to_compact_ = false;
 };
 
 }  // namespace pelikan::storage::segcache

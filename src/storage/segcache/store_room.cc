@@ -1,37 +1,192 @@
-// How the Store makes room: moving items, dropping segments, joining sparse neighbours.
+// How the Store makes room, all of it under that mutex: opening, sealing and releasing segments, moving items, joining
+// sparse neighbours.
 #include <algorithm>
-#include <cstring>
+#include <chrono>
+#include <thread>
+#include <utility>
 
 #include "base/check.h"
 #include "storage/segcache/store.h"
 
 namespace pelikan::storage::segcache {
 
-bool Store::relocate(Place from, SegmentId target, Heat heat) noexcept {
-  ItemHeader& item = segments_.item(from);
-  const std::uint32_t deadline = segments_.deadline(from);
-  const Index::Hold hold(index_, index_.hash(item.key()));
-  SlotCell* cell = index_.find(hold, segments_.slot(hold.hash(), from));
-  CHECK(cell != nullptr);
-  if (deadline <= now_sec_) {
-    cell->set({});
-    metrics_.item_expire.add();
-    segments_.retire(from);
+// --- opening --------------------------------------------------------------------------------------------------------
+
+bool Store::open_for(const Wanted& wanted) noexcept {
+  const Room room(*this);
+  metrics_.segment_request.add();
+  const unsigned chain = chain_of(wanted.queue, deadline_class(wanted.deadline, now_sec_));
+  // What is full may be evicted, even if it is the only one of its class. (When nothing can be evicted it stays sealed:
+  // an item that is smaller waits for room too.)
+  if (open_[chain] != kNoSegment) seal(open_[chain]);
+  kept_ = wanted.keep;
+  const bool refilled = refill();
+  kept_ = kNoSegment;
+  if (!refilled) {
+    metrics_.segment_request_failure.add();
     return false;
   }
+  metrics_.segment_request_success.add();
+  // Eviction may have opened one, for items that it kept.
+  if (takes(open_[chain], segments_.epoch(), wanted)) return true;
+  if (open_[chain] != kNoSegment) seal(open_[chain]);
+  return open_new(chain) != kNoSegment;
+}
+
+SegmentId Store::open_new(unsigned chain) noexcept {
+  limit_open();
+  if (!wait_ready()) return kNoSegment;
+  open_[chain] = segments_.open_new(chain, now_sec_, number_);
+  ++open_count_;
+  return open_[chain];
+}
+
+// Nobody else can evict an open segment, so a thread may not have too many.
+void Store::limit_open() noexcept {
+  if (!several_) return;
+  const auto most = std::max<std::size_t>(1, segments_.count() / kOpenPart / grace_.threads());
+  while (open_count_ >= most) {
+    SegmentId first = kNoSegment;
+    for (const SegmentId id : open_) {
+      if (id == kNoSegment) continue;
+      if (first == kNoSegment || segments_.header(id).sequence < segments_.header(first).sequence) first = id;
+    }
+    seal(first);
+  }
+}
+
+std::uint32_t Store::segments_free_min() const noexcept {
+  // One to hand out and one to copy into; and two for each thread that rest until all have passed.
+  return 2 + (several_ ? 2 * static_cast<std::uint32_t>(grace_.threads()) : 0);
+}
+
+// Until a segment may be had: as soon as no thread reads any more what was released. False when one hangs.
+bool Store::wait_ready() noexcept {
+  if (segments_.ready()) return true;
+  if (!several_ || segments_.free_count() == 0) return false;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kGraceWaitMaxMs);
+  do {
+    std::this_thread::yield();
+    if (segments_.ready()) return true;
+  } while (std::chrono::steady_clock::now() < end);
+  return false;
+}
+
+bool Store::refill() noexcept {
+  close_outdated();
+  while (segments_.free_count() < segments_free_min()) {
+    if (reclaim() || compact_hinted()) continue;
+    if (!wait_ready() || !policy_->make_room(*this)) return false;
+  }
+  return wait_ready();
+}
+
+bool Store::reclaim() noexcept {
+  for (SegmentId id = segments_.flushed_head(); id != kNoSegment; id = segments_.header(id).next) {
+    if (foreign_open(segments_.header(id))) continue;
+    metrics_.segment_clear.add();
+    release(id);
+    return true;
+  }
+  for (SegmentId id = kNoSegment; (id = shared_->expiry_queue.due(now_sec_)) != kNoSegment;) {
+    LastDeadline& last = segments_.header(id).last_deadline;
+    if (!last.close(std::min(last.get(), now_sec_))) continue;  // touched meanwhile
+    metrics_.segment_expire.add();
+    metrics_.item_expire.add(release(id).items);
+    return true;
+  }
+  return false;
+}
+
+// --- sealing and releasing ------------------------------------------------------------------------------------------
+
+void Store::close(SegmentId id) noexcept {
+  SegmentHeader& at = segments_.header(id);
+  if (!at.open()) return;
+  open_[at.chain] = kNoSegment;
+  --open_count_;
+  segments_.seal(id);
+  if (at.last_deadline.get() != kNever) shared_->expiry_queue.add(id);
+}
+
+void Store::seal(SegmentId id) noexcept {
+  shared_->nothing_to_compact.store(false, std::memory_order_relaxed);
+  close(id);
+  const Amount live = segments_.header(id).live();
+  if (live.items == 0) {
+    release(id);
+  } else if (sparse(live.bytes)) {
+    hint(id);
+  }
+}
+
+void Store::hint(SegmentId id) noexcept { shared_->hints[shared_->hint_at++ % Shared::kHints] = id; }
+
+// What was alive in it.
+Amount Store::release(SegmentId id) noexcept {
+  SegmentHeader& at = segments_.header(id);
+  close(id);
+  shared_->nothing_to_compact.store(false, std::memory_order_relaxed);
+  shared_->expiry_queue.remove(id);
+  const Segments::Released released = segments_.release(id);
+  count(at, {.live_items = -std::int64_t{released.live.items},
+             .live_bytes = -std::int64_t{released.live.bytes},
+             .written_items = -std::int64_t{released.written.items},
+             .written_bytes = -std::int64_t{released.written.bytes}});
+  metrics_.segment_return.add();
+  if (at.sweep != shared_->sweeps) {
+    at.sweep = shared_->sweeps;
+    at.reuses = 0;
+  }
+  ++at.reuses;
+  CHECK(at.reuses <= kReusesPerSweepMax);
+  if (at.reuses > kReusesAtLeisure) {
+    const std::uint64_t due =
+        index_.buckets() * (at.reuses - kReusesAtLeisure) / (kReusesPerSweep - kReusesAtLeisure) + 1;
+    if (due > index_.sweep_position()) sweep(due - index_.sweep_position());
+  }
+  return released.live;
+}
+
+void Store::sweep(std::uint64_t buckets) noexcept {
+  if (!index_.sweep(buckets)) return;
+  ++shared_->sweeps;
+  metrics_.hash_sweep.add();
+}
+
+// --- what policies do -----------------------------------------------------------------------------------------------
+
+SegmentId Store::take_target(SegmentId before) noexcept {
+  return wait_ready() ? segments_.take_target(before, now_sec_) : kNoSegment;
+}
+
+bool Store::relocate(Place from, SegmentId target, Heat heat) noexcept {
+  const ItemHeader& item = segments_.item(from);
+  const Index::Hold hold(index_, index_.hash(item.key()));
+  SlotCell* cell = index_.find(hold, segments_.slot(hold.hash(), from));
+  if (cell == nullptr) {  // another thread has taken it out, and is about to count that
+    CHECK(several_);
+    return false;
+  }
+  const std::uint32_t deadline = segments_.deadline(from);
+  if (deadline <= now_sec_) {
+    cell->set({});
+    drop(from);
+    metrics_.item_expire.add();
+    return false;
+  }
+  if (target == kNoSegment) return false;
   const std::uint32_t bytes = item.total_bytes();
-  const std::optional<Place> to = segments_.append(target, bytes);
-  if (!to) return false;
-  ItemHeader& copy = segments_.item(*to);
-  std::memcpy(static_cast<void*>(&copy), &item, bytes);
-  const SegmentHeader& at = segments_.header(target);
+  const std::optional<Place> to = segments_.room_for(target, bytes);
+  SegmentHeader& at = segments_.header(target);
   const std::optional<std::uint32_t> code = encode_expiry(deadline, at.base_sec, at.shift);
-  CHECK(code.has_value());
-  copy.set_expiry_code(*code);
-  copy.set_heat(heat);
-  raise_deadline(target, deadline);
+  if (!to || !code) return false;
+  item.copy_to(&segments_.item(*to), *code, heat);
+  at.last_deadline.raise(deadline, several_);
+  segments_.wrote(*to, bytes);
+  count(at, {.live_items = 1, .live_bytes = bytes, .written_items = 1, .written_bytes = bytes});
   cell->set(segments_.slot(hold.hash(), *to));
-  segments_.retire(from);
+  drop(from);
   metrics_.item_relink.add();
   return true;
 }
@@ -41,33 +196,41 @@ bool Store::relocate_to_main(Place from, Heat heat) noexcept {
   if (deadline <= now_sec_) return relocate(from, kNoSegment, heat);
   const std::uint32_t bytes = segments_.item(from).total_bytes();
   const unsigned chain = chain_of(Queue::kMain, segments_.header(from.segment).ttl_class());
-  SegmentId target = segments_.open_segment(chain);
-  if (!takes(target, bytes, deadline)) {
-    if (target != kNoSegment) seal(target);
-    target = segments_.open_new(chain, now_sec_);
+  if (!takes(open_[chain], segments_.epoch(), {.bytes = bytes, .deadline = deadline})) {
+    if (open_[chain] != kNoSegment) seal(open_[chain]);
+    if (open_new(chain) == kNoSegment) return false;
   }
-  return relocate(from, target, heat);
+  return relocate(from, open_[chain], heat);
 }
 
 void Store::drop_merged(SegmentId id) noexcept {
-  metrics_.item_evict.add(segments_.header(id).live_items);
   metrics_.segment_merge.add();
-  release(id);
+  metrics_.item_evict.add(release(id).items);
 }
 
 void Store::finish_target(SegmentId id) noexcept {
-  if (segments_.header(id).live_items == 0) release(id);
+  const SegmentHeader& at = segments_.header(id);
+  if (at.live().items == 0) {
+    release(id);
+  } else if (at.last_deadline.get() != kNever) {
+    shared_->expiry_queue.add(id);
+  }
 }
 
+bool Store::droppable(SegmentId id, bool open_too) const noexcept {
+  const SegmentHeader& at = segments_.header(id);
+  return id != kept_ && (!at.open() || (open_too && !foreign_open(at)));
+}
+
+// Open segments of other threads are passed by; there are few.
 SegmentId Store::oldest_head(unsigned first_chain, unsigned chains, bool open_too) const noexcept {
   SegmentId oldest = kNoSegment;
   for (unsigned i = first_chain; i < first_chain + chains; ++i) {
     SegmentId id = segments_.chain(i).head;
-    if (id != kNoSegment && id == pinned_) id = segments_.header(id).next;
+    while (id != kNoSegment && !droppable(id, open_too)) id = segments_.header(id).next;
     if (id == kNoSegment) continue;
-    const SegmentHeader& at = segments_.header(id);
-    if (at.state == SegmentState::kOpen && !open_too) continue;
     if (oldest != kNoSegment) {
+      const SegmentHeader& at = segments_.header(id);
       const SegmentHeader& best = segments_.header(oldest);
       if (std::pair(best.created_sec, best.sequence) <= std::pair(at.created_sec, at.sequence)) continue;
     }
@@ -87,16 +250,25 @@ bool Store::evict_oldest() noexcept {
 }
 
 void Store::evict(SegmentId id) noexcept {
-  metrics_.item_evict.add(segments_.header(id).live_items);
   metrics_.segment_evict.add();
-  release(id);
+  metrics_.item_evict.add(release(id).items);
+}
+
+std::uint32_t Store::oldest_sec() noexcept {
+  const Room room(*this);
+  std::uint32_t oldest = now_sec_;
+  for (unsigned i = 0; i < kChains; ++i) {
+    const SegmentId head = segments_.chain(i).head;
+    if (head != kNoSegment) oldest = std::min(oldest, segments_.header(head).created_sec);
+  }
+  return oldest;
 }
 
 bool Store::compact_hinted() noexcept {
   const auto joinable = [this](SegmentId id) {
-    return id != kNoSegment && evictable(id) && sparse(segments_.header(id));
+    return id != kNoSegment && evictable(id) && sparse(segments_.header(id).live().bytes);
   };
-  for (SegmentId& hint : hints_) {
+  for (SegmentId& hint : shared_->hints) {
     const SegmentId id = std::exchange(hint, kNoSegment);
     if (!joinable(id)) continue;
     const SegmentHeader& at = segments_.header(id);
@@ -107,27 +279,29 @@ bool Store::compact_hinted() noexcept {
 }
 
 bool Store::compact_any() noexcept {
-  if (nothing_to_compact_) return false;
+  if (shared_->nothing_to_compact.load(std::memory_order_relaxed)) return false;
   for (unsigned i = 0; i < kChains; ++i) {
     for (SegmentId id = segments_.chain(i).head; id != kNoSegment; id = segments_.header(id).next) {
       const SegmentId next = segments_.header(id).next;
       if (next == kNoSegment || !evictable(id) || !evictable(next)) continue;
-      if (segments_.header(id).live_bytes + segments_.header(next).live_bytes > segments_.segment_bytes()) continue;
-      return compact_pair(id, next);
+      const std::uint32_t bytes = segments_.header(id).live().bytes + segments_.header(next).live().bytes;
+      if (bytes <= segments_.segment_bytes()) return compact_pair(id, next);
     }
   }
-  nothing_to_compact_ = true;
+  shared_->nothing_to_compact.store(true, std::memory_order_relaxed);
   return false;
 }
 
 // REQUIRES: together they fit one segment. Always frees one more than it takes.
 bool Store::compact_pair(SegmentId first, SegmentId second) noexcept {
   const SegmentId target = take_target(first);
+  if (target == kNoSegment) return false;
   for (const SegmentId source : {first, second}) {
-    segments_.for_each_live(source, [&](Place place, ItemHeader& item) {
+    segments_.for_each_live(source, [&](Place place, const ItemHeader& item) {
       if (relocate(place, target, item.heat())) metrics_.item_compacted.add();
+      return true;
     });
-    CHECK(segments_.header(source).live_items == 0);
+    CHECK(several_ || segments_.header(source).live().items == 0);
     metrics_.segment_compact.add();
     release(source);
   }

@@ -1,6 +1,6 @@
 #include "storage/segcache/policies/ghost.h"
 
-#include <algorithm>
+#include <bit>
 #include <stdexcept>
 
 namespace pelikan::storage::segcache {
@@ -18,32 +18,44 @@ Ghost::Ghost(std::uint64_t heap_bytes)
 }
 
 Ghost::Line& Ghost::line(std::uint64_t hash) noexcept {
-  const std::uint64_t number = hash & (low_lines_ - 1);
-  return lines_[number < split_ ? hash & (2 * low_lines_ - 1) : number];
+  const std::uint64_t count = lines();
+  const std::uint64_t low_lines = std::bit_floor(count);
+  const std::uint64_t number = hash & (2 * low_lines - 1);
+  return lines_[number < count ? number : number - low_lines];
 }
 
 void Ghost::add(std::uint64_t hash) noexcept {
-  auto& entries = line(hash).entries;
-  std::move_backward(entries.begin(), entries.end() - 1, entries.end());
-  entries.front() = fingerprint(hash);
+  std::uint64_t pushed = fingerprint(hash);
+  for (auto& word : line(hash).words) {
+    const std::uint64_t before = word.load(std::memory_order_relaxed);
+    word.store(before << 16 | pushed, std::memory_order_relaxed);
+    pushed = before >> 48;
+  }
 }
 
 bool Ghost::take(std::uint64_t hash) noexcept {
-  auto& entries = line(hash).entries;
-  const auto found = std::ranges::find(entries, fingerprint(hash));
-  if (found == entries.end()) return false;
-  *found = 0;
-  return true;
+  constexpr std::uint64_t kOnes = 0x0001'0001'0001'0001;
+  for (auto& word : line(hash).words) {
+    const std::uint64_t before = word.load(std::memory_order_relaxed);
+    const std::uint64_t differs = before ^ (kOnes * fingerprint(hash));  // 0 in the entry that is wanted
+    const std::uint64_t found = (differs - kOnes) & ~differs & (kOnes << 15);
+    if (found == 0) continue;
+    const int shift = std::countr_zero(found) / 16 * 16;  // the lowest mark is never a false one
+    word.store(before & ~(std::uint64_t{0xFFFF} << shift), std::memory_order_relaxed);
+    return true;
+  }
+  return false;
 }
 
 void Ghost::grow(std::uint64_t keys) noexcept {
-  if (keys <= lines() * kLineEntries || lines() >= lines_max_) return;
-  if (!memory_.commit((lines() + 1) * sizeof(Line))) return;
-  lines_[lines()] = lines_[split_];
-  if (++split_ == low_lines_) {
-    low_lines_ *= 2;
-    split_ = 0;
+  const std::uint64_t count = lines();
+  if (keys <= count * kLineEntries || count >= lines_max_) return;
+  if (!memory_.commit((count + 1) * sizeof(Line))) return;
+  const Line& splits = lines_[count - std::bit_floor(count)];
+  for (std::size_t i = 0; i < kLineWords; ++i) {
+    lines_[count].words[i].store(splits.words[i].load(std::memory_order_relaxed), std::memory_order_relaxed);
   }
+  line_count_.store(count + 1, std::memory_order_release);
 }
 
 }  // namespace pelikan::storage::segcache

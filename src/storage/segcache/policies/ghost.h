@@ -6,10 +6,13 @@
 //
 // The table grows a line at a time, by linear hashing: a line that splits is copied, as no key is there to say what
 // belongs where. What is in the wrong copy is never asked for and leaves as it ages.
-// Owner: a policy. Threads: one. Limit: an eighth of the heap; memory that is refused is done without.
+// Owner:   a policy. Threads: take() and bytes() on any, the rest under room (shared.h). A race between them forgets a key
+//          or remembers it twice, and nothing else: all words are relaxed.
+// Limit:   an eighth of the heap; memory that is refused is done without.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 
 #include "storage/segcache/region.h"
@@ -31,9 +34,12 @@ class Ghost {
 
  private:
   using Fingerprint = std::uint16_t;
-  static constexpr std::size_t kLineEntries = 32;
+  static constexpr unsigned kWordEntries = 4;
+  static constexpr std::size_t kLineWords = 8;
+  static constexpr std::size_t kLineEntries = kLineWords * kWordEntries;
+  // The youngest entry is in the lowest bits of the first word; 0 = none.
   struct alignas(64) Line {
-    std::array<Fingerprint, kLineEntries> entries;  // 0 = none
+    std::array<std::atomic<std::uint64_t>, kLineWords> words;
   };
   static_assert(sizeof(Line) == 64);
 
@@ -41,14 +47,13 @@ class Ghost {
     const auto print = static_cast<Fingerprint>(hash >> 32);
     return print == 0 ? 1 : print;
   }
-  [[nodiscard]] std::uint64_t lines() const noexcept { return low_lines_ + split_; }
+  [[nodiscard]] std::uint64_t lines() const noexcept { return line_count_.load(std::memory_order_acquire); }
   [[nodiscard]] Line& line(std::uint64_t hash) noexcept;
 
   std::uint64_t lines_max_;
   Region memory_;
   Line* lines_;
-  std::uint64_t low_lines_ = 1;  // a power of two
-  std::uint64_t split_ = 0;      // < low_lines_
+  std::atomic<std::uint64_t> line_count_{1};
 };
 
 }  // namespace pelikan::storage::segcache

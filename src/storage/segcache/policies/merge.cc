@@ -49,7 +49,7 @@ bool Merge::find_run(Store& store, unsigned ttl_class) noexcept {
   run_.clear();
   for (SegmentId id = resumes ? mark.segment : segments.chain(ttl_class).head; id != kNoSegment;
        id = segments.header(id).next) {
-    if (store.evictable(id) && store.now_sec() - segments.header(id).created_sec >= age_min_sec_) {
+    if (store.evictable(id) && store.now_sec() >= segments.header(id).created_sec + age_min_sec_) {
       run_.push_back(id);
       if (run_.size() == merge_max_) break;
     } else {
@@ -62,19 +62,21 @@ bool Merge::find_run(Store& store, unsigned ttl_class) noexcept {
 
 void Merge::merge_run(Store& store, unsigned ttl_class) noexcept {
   Segments& segments = store.segments();
-  Pruning pruning{.target = store.take_target(run_.front()),
+  const SegmentId target = store.take_target(run_.front());
+  if (target == kNoSegment) return;
+  Pruning pruning{.target = target,
                   .keep_ratio = 1.0 / static_cast<double>(std::min<std::size_t>(merge_target_, run_.size())),
                   .cutoff = empty_merges_ > full_merges_ && empty_merges_ > 2 ? 0.0 : 1.0,
                   .stop_bytes = static_cast<std::uint32_t>(segments.segment_bytes() * 0.9)};
   std::size_t merged = 0;
-  while (merged < run_.size() && segments.header(pruning.target).write_offset < pruning.stop_bytes) {
+  while (merged < run_.size() && segments.header(target).written().bytes < pruning.stop_bytes) {
     prune(store, run_[merged++], pruning);
   }
   const SegmentId after = segments.header(run_[merged - 1]).next;
   resume_[ttl_class] = after == kNoSegment ? Mark{} : Mark{after, segments.header(after).sequence};
   for (std::size_t i = 0; i < merged; ++i) store.drop_merged(run_[i]);
-  ++(segments.header(pruning.target).live_items == 0 ? empty_merges_ : full_merges_);
-  store.finish_target(pruning.target);
+  ++(segments.header(target).live().items == 0 ? empty_merges_ : full_merges_);
+  store.finish_target(target);
 }
 
 // Copies the items of `source` that are worth it to the target.
@@ -82,15 +84,16 @@ void Merge::prune(Store& store, SegmentId source, Pruning& pruning) noexcept {
   Segments& segments = store.segments();
   const SegmentHeader& from = segments.header(source);
   const SegmentHeader& to = segments.header(pruning.target);
-  if (from.live_items == 0) return;
-  const double mean_bytes = static_cast<double>(from.live_bytes) / from.live_items;
+  const Amount live = from.live();
+  if (live.items == 0) return;
+  const double mean_bytes = static_cast<double>(live.bytes) / live.items;
   const std::uint32_t step_bytes = segments.segment_bytes() / 10;
   double cutoff = (1 + pruning.cutoff) / 2;
   bool keep_all = pruning.cutoff < 0.0001;
   std::uint32_t step_end = step_bytes;
   std::uint32_t scanned = 0;
   std::uint32_t copied = 0;
-  const std::uint32_t end = from.write_offset;
+  const std::uint32_t end = from.written().bytes;
   while (scanned < end) {
     const Place place{source, scanned};
     const ItemHeader& item = segments.item(place);
@@ -101,7 +104,7 @@ void Merge::prune(Store& store, SegmentId source, Pruning& pruning) noexcept {
       const double error = (static_cast<double>(copied) / scanned - pruning.keep_ratio) / pruning.keep_ratio;
       if (std::abs(error) > 0.5) cutoff *= 1 + error;
     }
-    if (to.write_offset >= pruning.stop_bytes && scanned > pruning.stop_bytes) keep_all = true;
+    if (to.written().bytes >= pruning.stop_bytes && scanned > pruning.stop_bytes) keep_all = true;
     if (item.dead()) continue;
     const double score = heat_hits(item.heat()) * mean_bytes / bytes;
     if (!keep_all && score <= cutoff) continue;

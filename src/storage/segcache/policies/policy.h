@@ -2,6 +2,7 @@
 // keeping index and counters right, and freeing segments is the Store's.
 // Called when a write needs a segment, nothing is flushed, expired or worth compacting, and too few segments are free:
 // once per segment written, so a virtual call costs nothing that matters.
+// Threads: under room (shared.h), but where it says "any".
 #pragma once
 
 #include <cstdint>
@@ -23,13 +24,14 @@ class Policy {
   Policy& operator=(const Policy&) = delete;
 
   // Frees at least one segment more than it takes. False: it frees none, and the write fails.
-  // REQUIRES: one segment is free, to copy into.
+  // REQUIRES: one segment may be had at once, to copy into. With several threads the next one may have to be waited for.
   [[nodiscard]] virtual bool make_room(Store& store) noexcept = 0;
 
-  // Where an item starts whose key was not in the cache. (A new version of an item stays in the queue of the old one.)
+  // Any: where an item starts whose key was not in the cache. (A new version of an item stays in the queue of the old
+  // one.)
   [[nodiscard]] virtual Queue queue_for_new(std::uint64_t /*hash*/) noexcept { return Queue::kMain; }
   [[nodiscard]] virtual HeatKind heat_kind() const noexcept { return HeatKind::kSeconds; }
-  // Memory that grows with the items.
+  // Any: memory that grows with the items.
   [[nodiscard]] virtual std::uint64_t bytes() const noexcept { return 0; }
 };
 

@@ -52,13 +52,13 @@ bool Seger::examine_one(Store& store) noexcept {
 void Seger::examine(Store& store, SegmentId id, bool steers) noexcept {
   Segments& segments = store.segments();
   const SegmentHeader& at = segments.header(id);
-  segments.seal(id);
-  const std::uint32_t live_bytes = at.live_bytes;
-  if (live_bytes > 0) {
-    if (threshold_ == 0) threshold_ = 0.5 * at.live_items / live_bytes;
-    if (at.queue() == Queue::kSmall) learn_size(segments, at);
+  store.close(id);
+  const Amount live = at.live();
+  if (live.items > 0) {
+    if (threshold_ == 0) threshold_ = 0.5 * live.items / live.bytes;
+    if (at.queue() == Queue::kSmall) learn_size(store, live);
     const std::uint32_t kept_bytes = move_kept(store, id, at.queue());
-    if (steers) threshold_ *= kept_bytes > kKeptPart * live_bytes ? kSteer : 1 / kSteer;
+    if (steers) threshold_ *= kept_bytes > kKeptPart * live.bytes ? kSteer : 1 / kSteer;
   }
   store.drop_merged(id);
 }
@@ -74,6 +74,7 @@ std::uint32_t Seger::move_kept(Store& store, SegmentId id, Queue queue) noexcept
       ghost_.grow(ghosts_wanted_);
       ghost_.add(store.hash(item.key()));
     }
+    return true;
   });
   return kept_bytes;
 }
@@ -86,10 +87,10 @@ std::uint32_t Seger::state_now(Queue queue, const ItemHeader& item) noexcept {
   return state_after_main(state, hits);
 }
 
-void Seger::learn_size(const Segments& segments, const SegmentHeader& small) noexcept {
-  const double mean = static_cast<double>(small.live_bytes) / small.live_items;
+void Seger::learn_size(const Store& store, Amount small) noexcept {
+  const double mean = static_cast<double>(small.bytes) / small.items;
   item_bytes_ += item_bytes_ == 0 ? mean : (mean - item_bytes_) * kMeanWeight;
-  ghosts_wanted_ = static_cast<std::uint64_t>(kGhostPart * static_cast<double>(segments.live_bytes()) / item_bytes_);
+  ghosts_wanted_ = static_cast<std::uint64_t>(kGhostPart * static_cast<double>(store.live_bytes()) / item_bytes_);
 }
 
 }  // namespace pelikan::storage::segcache

@@ -9,7 +9,7 @@
 //    |       |  2, 3-4, 5-8, 9+ hits   |  on a ladder of 8 steps
 //
 // `expected_` learns what each state was followed by. An item of main is fresh when the ghost table sent it there.
-// Owner: Store. Threads: one.
+// Owner: shared.h. Threads: under room; queue_for_new() on any.
 // Limits: an examination copies at most one segment; make_room() examines at most kExaminationsMax, then drops one
 //         whole.
 #pragma once
@@ -53,7 +53,7 @@ class Seger final : public Policy {
   // The bytes of the items that were kept.
   [[nodiscard]] std::uint32_t move_kept(Store& store, SegmentId id, Queue queue) noexcept;
   [[nodiscard]] std::uint32_t state_now(Queue queue, const ItemHeader& item) noexcept;
-  void learn_size(const Segments& segments, const SegmentHeader& small) noexcept;
+  void learn_size(const Store& store, Amount small) noexcept;
 
   Ghost ghost_;
   std::array<double, kStates> expected_ = {1.1, 0.1, 1.1, 2.1, 3.1, 4.1, 5.1, 0.1, 1.1, 2.1, 3.1, 4.1, 5.1, 6.1, 7.1};

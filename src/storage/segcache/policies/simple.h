@@ -46,12 +46,12 @@ class Best : public OneVictim {
 
 // Closest to expiry.
 class Cte final : public Best {
-  [[nodiscard]] std::uint32_t cost(const SegmentHeader& at) const noexcept override { return at.max_deadline; }
+  [[nodiscard]] std::uint32_t cost(const SegmentHeader& at) const noexcept override { return at.last_deadline.get(); }
 };
 
 // The least live bytes.
 class Util final : public Best {
-  [[nodiscard]] std::uint32_t cost(const SegmentHeader& at) const noexcept override { return at.live_bytes; }
+  [[nodiscard]] std::uint32_t cost(const SegmentHeader& at) const noexcept override { return at.live().bytes; }
 };
 
 }  // namespace pelikan::storage::segcache

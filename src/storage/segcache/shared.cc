@@ -1,0 +1,49 @@
+#include "storage/segcache/shared.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace pelikan::storage::segcache {
+namespace {
+
+// The index never outgrows the heap: room for items of 13 bytes on average, headers included. Half as many overflow
+// buckets come on top, so of a given number of bytes two thirds are for buckets.
+std::uint64_t buckets_max(const SegOptions& options, const Geometry& geometry) {
+  const std::uint64_t bytes = options.index_bytes_max == 0 ? geometry.heap_bytes() : options.index_bytes_max / 3 * 2;
+  return bytes / sizeof(Bucket);
+}
+
+std::uint64_t initial_buckets(const SegOptions& options, const Geometry& geometry) {
+  const std::uint64_t wanted = std::max<std::uint64_t>(1, (std::uint64_t{1} << options.hash_power()) / 8);
+  return std::min(wanted, std::bit_floor(std::max<std::uint64_t>(1, buckets_max(options, geometry))));
+}
+
+}  // namespace
+
+Shared::Shared(const SegOptions& options, const KeyHash& hash, std::uint32_t now, unsigned threads)
+    : grace(threads),
+      segments(Geometry::from(options).segments, Geometry::from(options).segment_bytes, grace),
+      index(segments, hash, initial_buckets(options, Geometry::from(options)),
+            buckets_max(options, Geometry::from(options))),
+      counts(threads),
+      policy(make_policy(options)),
+      sparse_bytes(segments.segment_bytes() / static_cast<std::uint32_t>(options.compact_target())),
+      now_sec(now),
+      expiry_queue(segments) {
+  hints.fill(kNoSegment);
+}
+
+Totals Shared::totals() const noexcept {
+  const std::uint32_t epoch = segments.epoch();
+  Totals sum;
+  for (const Counts& one : counts) {
+    const Totals part = one.tally.get(epoch);
+    sum.live_items += part.live_items;
+    sum.live_bytes += part.live_bytes;
+    sum.written_items += part.written_items;
+    sum.written_bytes += part.written_bytes;
+  }
+  return sum;
+}
+
+}  // namespace pelikan::storage::segcache
