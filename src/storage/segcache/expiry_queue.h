@@ -1,6 +1,6 @@
-// Which segment expires next: a binary heap of sealed segments by a deadline that is never later than the segment's own.
-// A segment's last deadline may rise while it waits; the queue learns of it only when the old one comes up, so that a
-// touch costs nothing here.
+// Which segment expires next: a binary heap of sealed segments by a deadline that is never later than the segment's
+// own. A segment's last deadline may rise while it waits; the queue learns of it only when the old one comes up, so
+// that a touch costs nothing here.
 // Owner: shared.h. Threads: under room. Limit: one entry per segment, allocated at construction.
 #pragma once
 

@@ -83,7 +83,8 @@ struct SegCache::Attempt {
   std::optional<Start> start_of_new = {};  // asked for once: the policy forgets what it was asked about
   Wanted wanted = {};
 
-  std::optional<Place> append(Store& store, const Index::Hold& hold, std::optional<Place> before,
+  // Under the hold: writes the item in the place of the older one, if there is any.
+  std::optional<Place> append(Store& store, const Index::Hold& hold, const std::optional<Found>& older,
                               Record record) noexcept;
 };
 
@@ -102,14 +103,14 @@ WriteResult SegCache::write(const Key& key, void* context, Decide decide) noexce
 std::optional<WriteResult> SegCache::try_write(Attempt& attempt, void* context, Decide decide) noexcept {
   using Status = WriteResult::Status;
   const Index::Hold hold = store_->hold(attempt.hash);
-  const std::optional<Place> place = store_->find(hold, attempt.key);
-  const std::optional<Item> item = place ? std::optional(view(*store_, *place)) : std::nullopt;
+  const std::optional<Found> found = store_->find(hold, attempt.key);
+  const std::optional<Item> item = found ? std::optional(view(*store_, found->place)) : std::nullopt;
   const Verdict verdict = decide(context, item ? &*item : nullptr);
   const std::uint64_t cas_before = item ? item->cas : 0;
   switch (verdict.kind) {
     case Verdict::Kind::kKeep: return WriteResult{Status::kKept, cas_before};
     case Verdict::Kind::kErase:
-      if (place) store_->erase(hold, *place);
+      if (found) store_->erase(*found);
       return WriteResult{Status::kErased, 0};
     case Verdict::Kind::kStore: break;
   }
@@ -118,28 +119,28 @@ std::optional<WriteResult> SegCache::try_write(Attempt& attempt, void* context, 
   }
   const std::uint32_t deadline = to_deadline(verdict.expire_at);
   if (deadline <= store_->now_sec()) {  // stored, and gone at once
-    if (place) store_->erase(hold, *place);
+    if (found) store_->erase(*found);
     return WriteResult{Status::kStored, 0};
   }
   const std::optional<Place> made = attempt.append(
-      *store_, hold, place,
+      *store_, hold, found,
       {.key = attempt.key, .front = verdict.front, .back = verdict.back, .flags = verdict.flags, .deadline = deadline});
   if (!made) return std::nullopt;
   return WriteResult{Status::kStored, store_->segments().cas_token(*made)};
 }
 
-std::optional<Place> SegCache::Attempt::append(Store& store, const Index::Hold& hold, std::optional<Place> before,
+std::optional<Place> SegCache::Attempt::append(Store& store, const Index::Hold& hold, const std::optional<Found>& older,
                                                Record record) noexcept {
-  if (!before && !start_of_new) start_of_new = store.start_of_new(hash);
-  record.start = before ? store.start_of_next(*before) : *start_of_new;
+  if (!older && !start_of_new) start_of_new = store.start_of_new(hash);
+  record.start = older ? store.start_of_next(older->place) : *start_of_new;
   const std::optional<Place> made = store.append(hold, record);
   if (made) {
-    store.publish(hold, key, *made);
+    store.publish(hold, older, *made);
   } else {
     wanted = {.queue = record.start.queue,
               .bytes = static_cast<std::uint32_t>(record.bytes()),
               .deadline = record.deadline,
-              .keep = before ? before->segment : kNoSegment};
+              .keep = older ? older->place.segment : kNoSegment};
   }
   return made;
 }
@@ -157,17 +158,17 @@ bool SegCache::touch(const Key& key, std::uint32_t expire_at) noexcept {
 
 std::optional<bool> SegCache::try_touch(Attempt& attempt, std::uint32_t deadline, bool anywhere) noexcept {
   const Index::Hold hold = store_->hold(attempt.hash);
-  const std::optional<Place> place = store_->find(hold, attempt.key);
-  if (!place) return false;
+  const std::optional<Found> found = store_->find(hold, attempt.key);
+  if (!found) return false;
   if (deadline <= store_->now_sec()) {
-    store_->erase(hold, *place);
+    store_->erase(*found);
     return true;
   }
-  if (store_->extend(*place, deadline, anywhere)) return true;
+  if (store_->extend(found->place, deadline, anywhere)) return true;
   if (anywhere) return false;
-  const Item item = view(*store_, *place);
+  const Item item = view(*store_, found->place);
   const Record record{.key = attempt.key, .front = item.value, .back = {}, .flags = item.flags, .deadline = deadline};
-  if (attempt.append(*store_, hold, place, record)) return true;
+  if (attempt.append(*store_, hold, found, record)) return true;
   return std::nullopt;
 }
 
@@ -179,9 +180,9 @@ bool SegCache::erase(const Key& key) noexcept {
 
 bool SegCache::try_erase(const Key& key) noexcept {
   const Index::Hold hold = store_->hold(hash_of(key));
-  const std::optional<Place> place = store_->find(hold, key.text);
-  if (!place) return false;
-  store_->erase(hold, *place);
+  const std::optional<Found> found = store_->find(hold, key.text);
+  if (!found) return false;
+  store_->erase(*found);
   return true;
 }
 
@@ -209,7 +210,7 @@ std::optional<Item> SegCache::next(Cursor& cursor) const noexcept {
   return std::nullopt;
 }
 
-Stats SegCache::stats() noexcept {
+Stats SegCache::stats() const noexcept {
   const Shared& shared = *store_->shared();
   const Segments& segments = shared.segments;
   const Totals totals = shared.totals();

@@ -1,8 +1,8 @@
 // The cache: items in segments, found through a hash index, dropped a segment at a time. What docs/storage.md explains.
 //
-// Threads:    a SegCache is one thread's. Several of them, made by share(), can be the same storage: a thread reads without
-//             a lock, writes hold one chain of the index, and whoever has a turn does the work that is due. With one
-//             thread nothing is locked and nothing is paid. docs/concurrency.md.
+// Threads:    a SegCache is one thread's. Several of them, made by share(), can be the same storage: a thread reads
+//             without a lock, writes hold one chain of the index, and whoever has a turn does the work that is due.
+//             With one thread nothing is locked. docs/concurrency.md.
 // Time:       comes in with the constructor and turn(); an item whose expire_at <= Time::floor_sec is gone. Callers add
 //             a TTL to Time::ceil_sec. So nothing expires early and nothing lives a whole second too long.
 // Limits:     keys of 0 to 255 bytes, values of at most seg.max_value_size, and key and value together in one segment:
@@ -153,7 +153,7 @@ class SegCache {
   }
   static constexpr std::size_t kVisitScanMax = 1 << 17;
 
-  [[nodiscard]] Stats stats() noexcept;
+  [[nodiscard]] Stats stats() const noexcept;
 
   // For tests: walks everything and stops the process (CHECK) when counters, chains, index and items do not agree.
   // REQUIRES: all threads are still.

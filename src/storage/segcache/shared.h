@@ -1,8 +1,8 @@
 // What all threads of one storage share: segments, index, the policy, and what belongs to them.
 //
-// Threads:  `room` is the mutex for all that happens per segment and not per item: lists of segments, expiry queue, policy,
-//           sweep. It is taken before any chain of the index is held, never while one is held (but by try_lock).
-//           Index, segments and grace say themselves what needs it. With one thread nothing is locked.
+// Threads:  `room` is the mutex for all that happens per segment and not per item: lists of segments, expiry queue,
+//           policy, sweep. It is taken before any chain of the index is held, never while one is. Index, segments and
+//           grace say themselves what needs it. With one thread nothing is locked.
 // Owner:    the Stores, one per thread, together. docs/concurrency.md has the whole.
 #pragma once
 

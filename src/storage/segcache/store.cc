@@ -72,6 +72,7 @@ void Store::work() noexcept {
   settle_noted();
   close_outdated();
   for (int i = 0; i < kReclaimsPerTurn && reclaim(); ++i) continue;
+  work_ahead();
   sweep(kSweepPerTurn);
   segments_.populate();
   index_.populate();
@@ -119,11 +120,11 @@ void Store::settle_noted() noexcept {
 
 // --- operations -----------------------------------------------------------------------------------------------------
 
-std::optional<Place> Store::find(const Index::Hold& hold, std::string_view key) noexcept {
+std::optional<Found> Store::find(const Index::Hold& hold, std::string_view key) noexcept {
   SlotCell* cell = index_.find(hold, key);
   if (cell == nullptr) return std::nullopt;
   const Place place = place_of(cell->get());
-  if (segments_.deadline(place) > now_sec_) return place;
+  if (segments_.deadline(place) > now_sec_) return Found{cell, place};
   cell->set({});
   metrics_.hash_remove.add();
   if (retire(place)) metrics_.item_expire.add();
@@ -151,35 +152,33 @@ std::optional<Place> Store::append(const Index::Hold& hold, const Record& record
   item->fill(record.flags, record.key, record.front, record.back);
   at.last_deadline.raise(decode_expiry(code, at.base_sec, at.shift), several_);
   segments_.wrote(place, bytes);
+  appended_bytes_ += bytes;
   count(at, {.live_items = 1, .live_bytes = bytes, .written_items = 1, .written_bytes = bytes});
   metrics_.item_allocate.add();
   return place;
 }
 
-void Store::publish(const Index::Hold& hold, std::string_view key, Place place) noexcept {
+void Store::publish(const Index::Hold& hold, const std::optional<Found>& older, Place place) noexcept {
   const Slot made = segments_.slot(hold.hash(), place);
-  if (SlotCell* cell = index_.find(hold, key); cell != nullptr) {
-    const Place old = place_of(cell->get());
-    cell->set(made);
-    if (retire(old)) metrics_.item_replace.add();
+  if (older) {
+    older->cell->set(made);
+    if (retire(older->place)) metrics_.item_replace.add();
     return;
   }
   metrics_.hash_insert.add();
   inserted_ = true;
   if (index_.insert(hold, made)) return;
   SlotCell* cell = index_.coldest(hold);
-  const Place old = place_of(cell->get());
+  const Place coldest = place_of(cell->get());
   cell->set(made);
   metrics_.hash_insert_ex.add();
-  if (retire(old)) metrics_.item_evict.add();
+  if (retire(coldest)) metrics_.item_evict.add();
 }
 
-void Store::erase(const Index::Hold& hold, Place place) noexcept {
-  SlotCell* cell = index_.find(hold, segments_.slot(hold.hash(), place));
-  CHECK(cell != nullptr);
-  cell->set({});
+void Store::erase(const Found& found) noexcept {
+  found.cell->set({});
   metrics_.hash_remove.add();
-  if (retire(place)) metrics_.item_delete.add();
+  if (retire(found.place)) metrics_.item_delete.add();
 }
 
 bool Store::extend(Place place, std::uint32_t deadline, bool anywhere) noexcept {

@@ -48,6 +48,12 @@ struct Wanted {
   SegmentId keep = kNoSegment;  // is not evicted for it: the version that it follows is there
 };
 
+// An item in the index, for as long as its chain is held.
+struct Found {
+  SlotCell* cell;
+  Place place;
+};
+
 class Store {
  public:
   // A thread's first call. REQUIRES: fewer stores than `shared` has room for.
@@ -89,17 +95,17 @@ class Store {
     return {index_, hash};
   }
   // As look_up(). An item that has expired is taken out on the way.
-  [[nodiscard]] std::optional<Place> find(const Index::Hold& hold, std::string_view key) noexcept;
+  [[nodiscard]] std::optional<Found> find(const Index::Hold& hold, std::string_view key) noexcept;
   // Writes an item into an open segment. It counts as live and must be published next. Nothing when there is none with
   // room: open_for(), then. REQUIRES: it fits a segment, and deadline > now.
   [[nodiscard]] std::optional<Place> append(const Index::Hold& hold, const Record& record) noexcept;
-  // Enters the item just written at `place` under its key, in the place of an older one if there is any.
-  void publish(const Index::Hold& hold, std::string_view key, Place place) noexcept;
-  // Takes the item out. REQUIRES: found under this hold.
-  void erase(const Index::Hold& hold, Place place) noexcept;
+  // Enters the item just written at `place` under its key, in the place of the older one if there is any.
+  void publish(const Index::Hold& hold, const std::optional<Found>& older, Place place) noexcept;
+  // Takes the item out.
+  void erase(const Found& found) noexcept;
   // A new deadline in place. False when its grain is too fine or it is too far away for the segment, or, unless
   // `anywhere`, when it belongs to another class: its segment might keep it long after it expired.
-  // REQUIRES: found under a hold that lasts, and deadline > now.
+  // REQUIRES: its chain is held, and deadline > now.
   [[nodiscard]] bool extend(Place place, std::uint32_t deadline, bool anywhere) noexcept;
   // After a hold: growth of the index, and segments that writing has emptied.
   void settle() noexcept {
@@ -166,6 +172,11 @@ class Store {
   static constexpr std::size_t kNotes = 16;
   static constexpr std::uint32_t kOpenPart = 8;  // one part in so many of the segments may be open
   static constexpr int kGraceWaitMaxMs = 100;
+  // Ahead of need: for each byte written three are looked through, of which more than one is given up; and a little
+  // even when nothing is written.
+  static constexpr std::uint32_t kAheadPart = 3;
+  static constexpr std::uint32_t kAheadBytesMin = 8 * 1024;
+  static constexpr std::uint32_t kAheadBytesMax = 1024 * 1024;
 
   // Room, for as long as this lives. The thread reads nothing meanwhile but what room protects, and so keeps nobody who
   // waits for readers waiting.
@@ -181,6 +192,7 @@ class Store {
   };
 
   void work() noexcept;
+  void work_ahead() noexcept;
   void close_outdated() noexcept;
   void grow() noexcept;
   void settle_if_idle() noexcept;
@@ -227,6 +239,7 @@ class Store {
   std::array<SegmentId, kNotes> noted_;  // sealed segments that became sparse or empty
   std::size_t noted_count_ = 0;
   bool inserted_ = false;
+  std::uint64_t appended_bytes_ = 0;  // since the last work_ahead()
   std::uint64_t random_state_;
 };
 

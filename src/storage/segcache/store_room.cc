@@ -81,6 +81,14 @@ bool Store::refill() noexcept {
   return wait_ready();
 }
 
+// What refill() would have to do when the next segment is full, as far as time allows: so that no write waits for it.
+void Store::work_ahead() noexcept {
+  const std::uint64_t written = std::exchange(appended_bytes_, 0);
+  if (segments_.free_count() >= segments_free_min() || compact_hinted() || !segments_.ready()) return;
+  const std::uint64_t bytes = std::clamp<std::uint64_t>(kAheadPart * written, kAheadBytesMin, kAheadBytesMax);
+  policy_->work_ahead(*this, static_cast<std::uint32_t>(bytes));
+}
+
 bool Store::reclaim() noexcept {
   for (SegmentId id = segments_.flushed_head(); id != kNoSegment; id = segments_.header(id).next) {
     if (foreign_open(segments_.header(id))) continue;

@@ -6,8 +6,8 @@
 //
 // The table grows a line at a time, by linear hashing: a line that splits is copied, as no key is there to say what
 // belongs where. What is in the wrong copy is never asked for and leaves as it ages.
-// Owner:   a policy. Threads: take() and bytes() on any, the rest under room (shared.h). A race between them forgets a key
-//          or remembers it twice, and nothing else: all words are relaxed.
+// Owner:   a policy. Threads: take() and bytes() on any, the rest under room (shared.h). A race between them forgets a
+//          key or remembers it twice, and nothing else: all words are relaxed.
 // Limit:   an eighth of the heap; memory that is refused is done without.
 #pragma once
 

@@ -24,8 +24,12 @@ class Policy {
   Policy& operator=(const Policy&) = delete;
 
   // Frees at least one segment more than it takes. False: it frees none, and the write fails.
-  // REQUIRES: one segment may be had at once, to copy into. With several threads the next one may have to be waited for.
+  // REQUIRES: one segment may be had at once, to copy into. With several threads the next may have to be waited for.
   [[nodiscard]] virtual bool make_room(Store& store) noexcept = 0;
+
+  // The same ahead of need and a step at a time: looks through about so many bytes of segments. Called once per turn while
+  // too few segments are free. A policy whose make_room() is quick need not.
+  virtual void work_ahead(Store& /*store*/, std::uint32_t /*bytes*/) noexcept {}
 
   // Any: where an item starts whose key was not in the cache. (A new version of an item stays in the queue of the old
   // one.)

@@ -1,6 +1,7 @@
 #include "storage/segcache/policies/seger.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "storage/segcache/store.h"
 
@@ -30,53 +31,66 @@ Queue Seger::queue_for_new(std::uint64_t hash) noexcept { return ghost_.take(has
 
 bool Seger::make_room(Store& store) noexcept {
   const std::uint32_t free_before = store.segments().free_count();
-  for (unsigned i = 0; i < kExaminationsMax && examine_one(store); ++i) {
+  for (unsigned i = 0; i < kExaminationsMax && (going_on(store) || begin(store)); ++i) {
+    step(store, store.segments().segment_bytes());
     if (store.segments().free_count() > free_before) return true;
   }
   return store.evict_oldest();
 }
 
-bool Seger::examine_one(Store& store) noexcept {
+void Seger::work_ahead(Store& store, std::uint32_t bytes) noexcept {
+  if (going_on(store) || begin(store)) step(store, bytes);
+}
+
+bool Seger::going_on(const Store& store) const noexcept {
+  return at_.segment != kNoSegment && store.segments().header(at_.segment).sequence == at_.sequence &&
+         store.evictable(at_.segment);
+}
+
+bool Seger::begin(Store& store) noexcept {
   const Segments& segments = store.segments();
   const double share = segments.queued(Queue::kSmall) / (kSmallPart * segments.count());
   const Queue first = share > 1 ? Queue::kSmall : Queue::kMain;
   for (const Queue queue : {first, first == Queue::kMain ? Queue::kSmall : Queue::kMain}) {
     const SegmentId id = store.oldest(queue);
     if (id == kNoSegment) continue;
-    examine(store, id, queue == Queue::kMain || share > kMainLacks);
+    store.close(id);
+    const SegmentHeader& header = segments.header(id);
+    const Amount live = header.live();
+    if (live.items > 0) {
+      if (threshold_ == 0) threshold_ = 0.5 * live.items / live.bytes;
+      if (queue == Queue::kSmall) learn_size(store, live);
+    }
+    at_ = {.segment = id,
+           .sequence = header.sequence,
+           .live_bytes = live.bytes,
+           .queue = queue,
+           .steers = queue == Queue::kMain || share > kMainLacks};
     return true;
   }
   return false;
 }
 
-void Seger::examine(Store& store, SegmentId id, bool steers) noexcept {
-  Segments& segments = store.segments();
-  const SegmentHeader& at = segments.header(id);
-  store.close(id);
-  const Amount live = at.live();
-  if (live.items > 0) {
-    if (threshold_ == 0) threshold_ = 0.5 * live.items / live.bytes;
-    if (at.queue() == Queue::kSmall) learn_size(store, live);
-    const std::uint32_t kept_bytes = move_kept(store, id, at.queue());
-    if (steers) threshold_ *= kept_bytes > kKeptPart * live.bytes ? kSteer : 1 / kSteer;
-  }
-  store.drop_merged(id);
-}
-
-std::uint32_t Seger::move_kept(Store& store, SegmentId id, Queue queue) noexcept {
-  std::uint32_t kept_bytes = 0;
-  store.segments().for_each_live(id, [&](Place place, const ItemHeader& item) {
-    const std::uint32_t bytes = item.total_bytes();
-    const std::uint32_t state = state_now(queue, item);
-    if (expected_[state] >= threshold_ * bytes) {
-      if (store.relocate_to_main(place, heat_of_state(state))) kept_bytes += bytes;
-    } else if (queue == Queue::kSmall) {
+void Seger::step(Store& store, std::uint32_t bytes) noexcept {
+  const Segments& segments = store.segments();
+  const std::uint32_t end = at_.offset + bytes;
+  const auto examine = [&](Place place, const ItemHeader& item) {
+    const std::uint32_t item_bytes = item.total_bytes();
+    const std::uint32_t state = state_now(at_.queue, item);
+    if (expected_[state] >= threshold_ * item_bytes) {
+      if (store.relocate_to_main(place, heat_of_state(state))) at_.kept_bytes += item_bytes;
+    } else if (at_.queue == Queue::kSmall) {
       ghost_.grow(ghosts_wanted_);
       ghost_.add(store.hash(item.key()));
     }
-    return true;
-  });
-  return kept_bytes;
+    return place.offset + item_bytes < end;
+  };
+  at_.offset = segments.for_each_live(at_.segment, examine, at_.offset);
+  if (at_.offset < segments.header(at_.segment).written().bytes) return;
+  if (at_.steers && at_.live_bytes > 0) {
+    threshold_ *= at_.kept_bytes > kKeptPart * at_.live_bytes ? kSteer : 1 / kSteer;
+  }
+  store.drop_merged(std::exchange(at_.segment, kNoSegment));
 }
 
 std::uint32_t Seger::state_now(Queue queue, const ItemHeader& item) noexcept {

@@ -27,6 +27,7 @@ class Seger final : public Policy {
   explicit Seger(std::uint64_t heap_bytes) : ghost_(heap_bytes) {}
 
   [[nodiscard]] bool make_room(Store& store) noexcept override;
+  void work_ahead(Store& store, std::uint32_t bytes) noexcept override;
   [[nodiscard]] Queue queue_for_new(std::uint64_t hash) noexcept override;
   [[nodiscard]] HeatKind heat_kind() const noexcept override { return HeatKind::kRounds; }
   [[nodiscard]] std::uint64_t bytes() const noexcept override { return ghost_.bytes(); }
@@ -48,14 +49,27 @@ class Seger final : public Policy {
   static constexpr double kMeanWeight = 1.0 / 64;
   static constexpr unsigned kExaminationsMax = 16;
 
-  [[nodiscard]] bool examine_one(Store& store) noexcept;
-  void examine(Store& store, SegmentId id, bool steers) noexcept;
-  // The bytes of the items that were kept.
-  [[nodiscard]] std::uint32_t move_kept(Store& store, SegmentId id, Queue queue) noexcept;
+  // A segment being examined. It stays in its queue, and may leave it for other reasons before the end.
+  struct Examination {
+    SegmentId segment = kNoSegment;
+    std::uint64_t sequence = 0;
+    std::uint32_t offset = 0;  // how far it has come
+    std::uint32_t live_bytes = 0;
+    std::uint32_t kept_bytes = 0;
+    Queue queue = Queue::kMain;
+    bool steers = false;
+  };
+
+  [[nodiscard]] bool going_on(const Store& store) const noexcept;
+  // Chooses a segment. False when there is none.
+  [[nodiscard]] bool begin(Store& store) noexcept;
+  // Examines the items in the next so many bytes; at the end drops the segment.
+  void step(Store& store, std::uint32_t bytes) noexcept;
   [[nodiscard]] std::uint32_t state_now(Queue queue, const ItemHeader& item) noexcept;
   void learn_size(const Store& store, Amount small) noexcept;
 
   Ghost ghost_;
+  Examination at_;
   std::array<double, kStates> expected_ = {1.1, 0.1, 1.1, 2.1, 3.1, 4.1, 5.1, 0.1, 1.1, 2.1, 3.1, 4.1, 5.1, 6.1, 7.1};
   double threshold_ = 0;   // hits per byte; 0 until there is something to start from
   double item_bytes_ = 0;  // of an item that leaves small, kept or not, on average
