@@ -76,7 +76,8 @@ bool Store::refill() noexcept {
   close_outdated();
   while (segments_.free_count() < segments_free_min()) {
     if (reclaim() || compact_hinted()) continue;
-    if (!wait_ready() || !policy_->make_room(*this)) return false;
+    (void)wait_ready();  // without one the policy moves nothing, and what it looks at is evicted
+    if (!policy_->make_room(*this)) return false;
   }
   return wait_ready();
 }

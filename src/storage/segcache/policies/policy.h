@@ -24,7 +24,7 @@ class Policy {
   Policy& operator=(const Policy&) = delete;
 
   // Frees at least one segment more than it takes. False: it frees none, and the write fails.
-  // REQUIRES: one segment may be had at once, to copy into. With several threads the next may have to be waited for.
+  // There is a segment to copy into, unless work_ahead() has taken it or a thread hangs.
   [[nodiscard]] virtual bool make_room(Store& store) noexcept = 0;
 
   // The same ahead of need and a step at a time: looks through about so many bytes of segments. Called once per turn while
