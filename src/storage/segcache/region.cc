@@ -35,11 +35,14 @@ bool Region::commit(std::size_t bytes) noexcept {
 // Huge pages mean fewer TLB misses, but to clear one takes the kernel from a tenth of a millisecond to several. So
 // memory comes in small pages, and the kernel is asked to join what is complete in the background.
 void Region::populate(std::size_t used_bytes, std::size_t ahead_bytes) noexcept {
-  populated_bytes_ = std::max(populated_bytes_, used_bytes - used_bytes % kPopulateBytes);
-  if (populated_bytes_ >= std::min(used_bytes + ahead_bytes, committed_bytes_)) return;
-  (void)::madvise(data_ + populated_bytes_, kPopulateBytes, MADV_POPULATE_WRITE);
-  populated_bytes_ += kPopulateBytes;
-  const std::size_t complete = populated_bytes_ - populated_bytes_ % kHugePageBytes;
+  std::size_t populated =
+      std::max(populated_bytes_.load(std::memory_order_relaxed), used_bytes - used_bytes % kPopulateBytes);
+  if (populated < std::min(used_bytes + ahead_bytes, committed_bytes_)) {
+    (void)::madvise(data_ + populated, kPopulateBytes, MADV_POPULATE_WRITE);
+    populated += kPopulateBytes;
+  }
+  populated_bytes_.store(populated, std::memory_order_relaxed);
+  const std::size_t complete = populated - populated % kHugePageBytes;
   if (complete <= advised_bytes_ || reserved_bytes_ < kHugePagesFromBytes) return;
   (void)::madvise(data_ + advised_bytes_, complete - advised_bytes_, MADV_HUGEPAGE);
   advised_bytes_ = complete;

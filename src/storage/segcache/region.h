@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 
 namespace pelikan::storage::segcache {
@@ -25,7 +26,7 @@ class Region {
 
   // What is real when the first `used_bytes` were touched.
   [[nodiscard]] std::size_t real_bytes(std::size_t used_bytes) const noexcept {
-    return std::max(used_bytes, populated_bytes_);
+    return std::max(used_bytes, populated_bytes_.load(std::memory_order_relaxed));
   }
 
   [[nodiscard]] char* data() const noexcept { return data_; }
@@ -44,8 +45,8 @@ class Region {
   char* data_ = nullptr;
   std::size_t reserved_bytes_ = 0;
   std::size_t committed_bytes_ = 0;
-  std::size_t populated_bytes_ = 0;  // a multiple of kPopulateBytes
-  std::size_t advised_bytes_ = 0;    // huge pages are wanted
+  std::atomic<std::size_t> populated_bytes_{0};  // a multiple of kPopulateBytes; real_bytes() is asked on any thread
+  std::size_t advised_bytes_ = 0;                // huge pages are wanted
 };
 
 }  // namespace pelikan::storage::segcache

@@ -12,9 +12,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <memory>
 #include <numeric>
 #include <span>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "metrics/histogram.h"
@@ -60,7 +63,7 @@ struct KeyText {
 // Keys as they lie in a receive buffer, popular ones first drawn from all over the cache.
 class Keys {
  public:
-  explicit Keys(std::uint32_t count) : count_(count), zipf_(count, 0.99) {
+  explicit Keys(std::uint32_t count, std::uint64_t seed = 1) : count_(count), zipf_(count, 0.99), random_(seed) {
     do step_ += 2;
     while (std::gcd(step_, count_) != 1);
   }
@@ -76,14 +79,18 @@ class Keys {
   std::uint32_t count_;
   std::uint32_t step_ = 0x9E3779B1 - 2;
   Zipf zipf_;
-  Random random_{1};
+  Random random_;
   std::vector<KeyText> keys_;
 };
 
+constexpr Time kNow{.floor_sec = 2, .ceil_sec = 2, .unix_sec = 0, .mono_ns = 0};
+
+// One thread's cache.
 struct Cache {
-  explicit Cache(std::uint64_t heap_bytes, std::uint64_t hash_power = 16)
-      : seg(options(seg_options, heap_bytes, hash_power), KeyHash(1),
-            {.floor_sec = 2, .ceil_sec = 2, .unix_sec = 0, .mono_ns = 0}) {}
+  explicit Cache(std::uint64_t heap_bytes, std::uint64_t hash_power = 16, unsigned threads = 1)
+      : owned(std::make_unique<SegCache>(options(seg_options, heap_bytes, hash_power), KeyHash(1), kNow, threads)) {}
+  // The same storage for one thread more.
+  explicit Cache(std::unique_ptr<SegCache> handle) : owned(std::move(handle)) {}
   static SegOptions& options(SegOptions& options, std::uint64_t heap_bytes, std::uint64_t hash_power) {
     options.heap_size.set(std::max<std::uint64_t>(heap_bytes, config::kMiB));
     options.hash_power.set(hash_power);
@@ -92,7 +99,7 @@ struct Cache {
   void fill(std::uint32_t count) {
     for (std::uint32_t i = 0; i < count; ++i) set(KeyText(i).view());
   }
-  void set(std::string_view key) {
+  void set(const Key& key) {
     const WriteResult result = seg.write(key, [this](const Item*) { return Verdict::store(value, 0, 0); });
     benchmark::DoNotOptimize(result.cas);
   }
@@ -106,7 +113,8 @@ struct Cache {
   }
 
   SegOptions seg_options;
-  SegCache seg;
+  std::unique_ptr<SegCache> owned;
+  SegCache& seg = *owned;
   std::string value = std::string(kValueBytes, 'v');
   std::string output = std::string(64 * 1024, ' ');
   std::size_t output_at = 0;
@@ -278,7 +286,7 @@ void growth(benchmark::State& state) {
       const std::uint64_t cpu_at = now_ns(CLOCK_THREAD_CPUTIME_ID);
       const std::uint64_t wall_at = now_ns(CLOCK_MONOTONIC);
       if (i % kTurn == 0) {
-        cache.seg.turn({.floor_sec = 2, .ceil_sec = 2, .unix_sec = 0, .mono_ns = 0});
+        cache.seg.turn(kNow);
         turn.record(now_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_at);
       } else {
         cache.set(KeyText(i).view());
@@ -301,6 +309,90 @@ void growth(benchmark::State& state) {
   state.counters["index_bytes"] = static_cast<double>(cache.seg.stats().index_bytes);
 }
 BENCHMARK(growth)->Iterations(1)->Unit(benchmark::kMillisecond);
+
+// --- two threads ----------------------------------------------------------------------------------------------------
+
+constexpr unsigned kThreads = 2;
+constexpr std::size_t kRoundTurns = 32;  // a round: turns that threads make without meeting
+
+// One of the threads, and what an operation took it in each round.
+struct Worker {
+  Worker(std::unique_ptr<SegCache> handle, std::uint64_t seed) : cache(std::move(handle)), keys(items(), seed) {}
+
+  // Every `set_every`th operation is a SET, the others are GETs in batches of 16; 0: no SETs.
+  double round(std::size_t set_every) {
+    std::uint64_t spent = 0;
+    for (std::size_t turn = 0; turn < kRoundTurns; ++turn) {
+      const std::vector<KeyText>& drawn = keys.draw();
+      const std::uint64_t start = now_ns(CLOCK_THREAD_CPUTIME_ID);
+      cache.seg.turn(kNow);
+      for (std::size_t i = 0; i < kTurn; i += kBatch) batch(std::span(drawn).subspan(i, kBatch), set_every);
+      cache.seg.rest();
+      spent += now_ns(CLOCK_THREAD_CPUTIME_ID) - start;
+    }
+    return static_cast<double>(spent) / (kRoundTurns * kTurn);
+  }
+
+  void batch(std::span<const KeyText> drawn, std::size_t set_every) {
+    std::array<std::uint64_t, kBatch> hashes;
+    for (std::size_t i = 0; i < kBatch; ++i) hashes[i] = cache.seg.prefetch(drawn[i].view());
+    for (std::size_t i = 0; i < kBatch; ++i) cache.seg.prefetch_item(hashes[i]);
+    for (std::size_t i = 0; i < kBatch; ++i) {
+      if (set_every != 0 && ++count % set_every == 0) {
+        cache.set({drawn[i].view(), hashes[i]});
+      } else {
+        cache.get({drawn[i].view(), hashes[i]});
+      }
+    }
+  }
+
+  Cache cache;
+  Keys keys;
+  std::size_t count = 0;
+};
+
+double median_of(std::vector<double>& numbers) {
+  std::nth_element(numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(numbers.size() / 2), numbers.end());
+  return numbers[numbers.size() / 2];
+}
+
+// How much more two threads do than one, on one storage: rounds of one thread and of both take turns. Reckoned from CPU
+// time, so that what else runs on the machine counts little; what threads wait for each other asleep is not in it, but
+// there is "wall", too. Beside it two threads that share nothing: what the machine allows.
+void threads(benchmark::State& state) {
+  const auto set_every = static_cast<std::size_t>(state.range(0));
+  const std::uint64_t heap_bytes = items() * kItemBytes * (set_every == 0 ? 11 : 8) / 10;
+  Cache shared(heap_bytes, 16, kThreads);
+  shared.seg.turn(kNow);
+  shared.fill(items());
+  shared.seg.rest();
+  std::unique_ptr<SegCache> second = shared.seg.share();
+  std::array<Worker, kThreads> workers{Worker(std::move(shared.owned), 1), Worker(std::move(second), 2)};
+
+  std::vector<double> one, two, wall_one, wall_two;
+  const std::size_t rounds = std::max<std::size_t>(5, turns() / kRoundTurns);
+  for (auto _ : state) {
+    for (std::size_t n = 0; n < rounds; ++n) {
+      std::uint64_t start = now_ns(CLOCK_MONOTONIC);
+      one.push_back(workers[n % kThreads].round(set_every));
+      wall_one.push_back(static_cast<double>(now_ns(CLOCK_MONOTONIC) - start));
+      std::array<double, kThreads> ns{};
+      start = now_ns(CLOCK_MONOTONIC);
+      {
+        std::jthread other([&] { ns[1] = workers[1].round(set_every); });
+        ns[0] = workers[0].round(set_every);
+      }
+      wall_two.push_back(static_cast<double>(now_ns(CLOCK_MONOTONIC) - start));
+      two.push_back((ns[0] + ns[1]) / 2);
+    }
+  }
+  state.counters["one_ns"] = median_of(one);
+  state.counters["two_ns"] = median_of(two);
+  state.counters["speedup"] = kThreads * median_of(one) / median_of(two);
+  state.counters["wall_speedup"] = kThreads * median_of(wall_one) / median_of(wall_two);
+  state.counters["evicted_items"] = static_cast<double>(workers[0].cache.seg.stats().evicted_items);
+}
+BENCHMARK(threads)->ArgName("set_every")->Arg(0)->Arg(10)->Arg(2)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace pelikan::storage::segcache
