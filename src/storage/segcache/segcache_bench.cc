@@ -310,6 +310,41 @@ void growth(benchmark::State& state) {
 }
 BENCHMARK(growth)->Iterations(1)->Unit(benchmark::kMillisecond);
 
+// All items come to their end in the same second: what each turn then takes until all their segments are free, and what
+// a GET takes meanwhile.
+void expiry(benchmark::State& state) {
+  Latencies turn, get;
+  std::uint64_t turns_needed = 0;
+  for (auto _ : state) {
+    Cache cache(items() * (kItemBytes + 4));
+    for (std::uint32_t i = 0; i < items(); ++i) {
+      const WriteResult result =
+          cache.seg.write(KeyText(i).view(), [&](const Item*) { return Verdict::store(cache.value, 0, 100); });
+      benchmark::DoNotOptimize(result.cas);
+    }
+    for (int i = 0; i < 64; ++i) cache.seg.turn(kNow);  // memory for what is next comes first, as in a server
+    const std::uint64_t free_before = cache.seg.stats().segments_free;
+    Keys keys(items());
+    while (cache.seg.stats().items > 0 && turns_needed < items()) {
+      std::uint64_t start = now_ns(CLOCK_THREAD_CPUTIME_ID);
+      cache.seg.turn({.floor_sec = 101, .ceil_sec = 101, .unix_sec = 0, .mono_ns = 0});
+      turn.record(now_ns(CLOCK_THREAD_CPUTIME_ID) - start);
+      ++turns_needed;
+      for (const KeyText& key : keys.draw()) {
+        start = now_ns(CLOCK_THREAD_CPUTIME_ID);
+        cache.get(key.view());
+        get.record(now_ns(CLOCK_THREAD_CPUTIME_ID) - start);
+      }
+    }
+    state.counters["segments_freed"] = static_cast<double>(cache.seg.stats().segments_free - free_before);
+    state.counters["hits"] = static_cast<double>(cache.hits);
+  }
+  turn.tell(state, "turn");
+  get.tell(state, "get");
+  state.counters["turns"] = static_cast<double>(turns_needed);
+}
+BENCHMARK(expiry)->Iterations(1)->Unit(benchmark::kMillisecond);
+
 // --- two threads ----------------------------------------------------------------------------------------------------
 
 constexpr unsigned kThreads = 2;
