@@ -10,7 +10,12 @@
 namespace pelikan::storage::segcache {
 namespace {
 
-constexpr unsigned kLooksBeforeYield = 64;  // the holder may have been put to sleep on this very processor
+constexpr unsigned kLooksBeforeYield = 64;
+
+// Somebody holds the chain: not for long, but he may have been put to sleep on this very processor.
+[[gnu::noinline, gnu::cold]] void give_way(unsigned looks) noexcept {
+  if (looks % kLooksBeforeYield == 0) std::this_thread::yield();
+}
 
 }  // namespace
 
@@ -46,29 +51,36 @@ void Index::prefetch_item(std::uint64_t hash) const noexcept {
   if (!found && next(bucket) != nullptr) __builtin_prefetch(next(bucket));
 }
 
+// No more links are followed than a chain can have: a reader may be led from one chain into another.
+[[gnu::always_inline]] inline Index::Met Index::scan(const Bucket& first, std::uint32_t tag, std::string_view key,
+                                                     std::uint32_t epoch) const noexcept {
+  const Bucket* bucket = &first;
+  for (unsigned links = 0; bucket != nullptr && links <= kOverflowMax; ++links) {
+    for (const SlotCell& cell : bucket->slots) {
+      const Slot slot = cell.get();
+      if (slot.tag() == tag && segments_.current(slot, epoch) && segments_.item(slot).key() == key)
+        return {&cell, slot};
+    }
+    bucket = next(*bucket);
+  }
+  return {};
+}
+
 // A slot that matches is the live version of its key, wherever it was met. That none matches says something only if no
 // writer was at the chain meanwhile, and the key's chain is still this one.
 std::optional<Slot> Index::look_up(std::uint64_t hash, std::string_view key) const noexcept {
-  const std::uint32_t tag = Slot::tag_of(hash);
   for (unsigned looks = 1;; ++looks) {
     const std::uint64_t count = buckets();
     const Bucket& first = buckets_[bucket_of(hash, count)];
     const std::uint32_t version = first.version.load(std::memory_order_acquire);
-    const std::uint32_t epoch = segments_.epoch();
-    const Bucket* bucket = &first;
-    for (unsigned links = 0; bucket != nullptr && links <= kOverflowMax; ++links) {
-      for (const SlotCell& cell : bucket->slots) {
-        const Slot slot = cell.get();
-        if (slot.tag() == tag && segments_.current(slot, epoch) && segments_.item(slot).key() == key) return slot;
-      }
-      bucket = next(*bucket);
-    }
-    if (!shared_) return std::nullopt;
-    if (version % 2 == 0 && first.version.load(std::memory_order_relaxed) == version &&
-        bucket_of(hash, buckets()) == bucket_of(hash, count)) {
+    const Met met = scan(first, Slot::tag_of(hash), key, segments_.epoch());
+    if (met.cell != nullptr) [[likely]]
+      return met.slot;
+    if (!shared_ || (version % 2 == 0 && first.version.load(std::memory_order_relaxed) == version &&
+                     bucket_of(hash, buckets()) == bucket_of(hash, count))) {
       return std::nullopt;
     }
-    if (looks % kLooksBeforeYield == 0) std::this_thread::yield();
+    give_way(looks);
   }
 }
 
@@ -82,9 +94,7 @@ bool Index::try_hold(Bucket& first) noexcept {
 
 void Index::hold_bucket(Bucket& first) noexcept {
   if (!shared_) return;
-  for (unsigned looks = 1; !try_hold(first); ++looks) {
-    if (looks % kLooksBeforeYield == 0) std::this_thread::yield();
-  }
+  for (unsigned looks = 1; !try_hold(first); ++looks) give_way(looks);
 }
 
 Bucket& Index::hold(std::uint64_t hash) noexcept {
@@ -104,14 +114,7 @@ void Index::let_go(Bucket& first) noexcept {
 // --- writing, by who holds the chain --------------------------------------------------------------------------------
 
 SlotCell* Index::find(const Hold& hold, std::string_view key) noexcept {
-  const std::uint32_t tag = Slot::tag_of(hold.hash());
-  for (Bucket* bucket = &hold.first_; bucket != nullptr; bucket = next(*bucket)) {
-    for (SlotCell& cell : bucket->slots) {
-      const Slot slot = cell.get();
-      if (slot.tag() == tag && segments_.current(slot, hold.epoch()) && segments_.item(slot).key() == key) return &cell;
-    }
-  }
-  return nullptr;
+  return const_cast<SlotCell*>(scan(hold.first_, Slot::tag_of(hold.hash()), key, hold.epoch()).cell);
 }
 
 SlotCell* Index::find(const Hold& hold, Slot wanted) noexcept {

@@ -115,9 +115,9 @@ class Index {
   }
   // Of so many buckets, the one for this hash: its low bits, one more of them where the bucket has been split.
   [[nodiscard]] static std::uint64_t bucket_of(std::uint64_t hash, std::uint64_t buckets) noexcept {
-    const std::uint64_t low_buckets = std::bit_floor(buckets);
-    const std::uint64_t number = hash & (2 * low_buckets - 1);
-    return number < buckets ? number : number - low_buckets;
+    const std::uint64_t mask = ~std::uint64_t{0} >> __builtin_clzll(buckets);  // there is always one
+    const std::uint64_t number = hash & mask;
+    return number < buckets ? number : number & mask >> 1;
   }
   // REQUIRES: as for_each_current().
   void check_invariants() const;
@@ -133,6 +133,14 @@ class Index {
     std::size_t spare_count = 0;
   };
 
+  // Where a slot was met, and what it was then.
+  struct Met {
+    const SlotCell* cell = nullptr;
+    Slot slot;
+  };
+  // The slot in that chain whose item has the key, of that epoch of flushes; cell is null when there is none.
+  [[nodiscard]] Met scan(const Bucket& first, std::uint32_t tag, std::string_view key,
+                         std::uint32_t epoch) const noexcept;
   [[nodiscard]] Bucket* next(const Bucket& bucket) const noexcept {
     const std::uint32_t link = bucket.link.load(std::memory_order_acquire);
     return link == 0 ? nullptr : &overflow_[link - 1];

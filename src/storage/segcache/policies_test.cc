@@ -117,7 +117,7 @@ TEST(Ghost, RemembersTheLastAndForgetsWhatWasTaken) {
   std::vector<std::uint64_t> hashes(32'000);
   for (auto& hash : hashes) {
     hash = random();
-    ghost.grow(8000);
+    ghost.grow(8000, 1);
     ghost.add(hash);
   }
   EXPECT_EQ(ghost.bytes(), 2u * 8000);
@@ -136,7 +136,7 @@ TEST(Ghost, RemembersTheLastAndForgetsWhatWasTaken) {
 
 TEST(Ghost, NeverOutgrowsItsReserve) {
   Ghost ghost(4096);
-  for (int i = 0; i < 1000; ++i) ghost.grow(1'000'000);
+  for (int i = 0; i < 1000; ++i) ghost.grow(1'000'000, 1);
   EXPECT_LE(ghost.bytes(), 4096u / 8 + 64);
   ghost.add(7);
   EXPECT_TRUE(ghost.take(7));

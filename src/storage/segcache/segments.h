@@ -5,7 +5,8 @@
 //   kFree ───────────────▶ kOpen ──────────────▶ kSealed ──────────────────▶ kFree
 //     │                      └───────────── release() ─────────────────────────▲
 //     └─────────────── take_target() ───────────────▶ kSealed (being filled by eviction)
-//   There is no way back from kSealed to kOpen: nothing is ever written behind the end of a sealed segment.
+//   There is no way back from kSealed to kOpen: nothing is ever written behind the end of a sealed segment. A thread may
+//   take a sealed one out of the others' hands to examine it (kExamined); then it releases it.
 //
 // A chain is in the order of writing: its head is the oldest, an open segment is its tail. flush() moves all chains to
 // one list of flushed segments, in constant time; their `epoch` tells whoever meets them that they are gone.
@@ -29,7 +30,7 @@
 
 namespace pelikan::storage::segcache {
 
-enum class SegmentState : std::uint8_t { kFree, kOpen, kSealed };
+enum class SegmentState : std::uint8_t { kFree, kOpen, kSealed, kExamined };
 
 // Policies that need no second queue use the main one.
 enum class Queue : std::uint8_t { kMain, kSmall };
@@ -128,7 +129,7 @@ struct alignas(64) SegmentHeader {
   std::uint64_t free_when = 0;             // Grace::raise(); room
   std::atomic<SegmentState> state{SegmentState::kFree};
   std::uint8_t reuses = 0;  // room
-  std::uint16_t owner = 0;  // the thread that may append to it while it is open; room
+  std::uint16_t owner = 0;  // the thread that has it open, or examines it; room
 
   [[nodiscard]] Queue queue() const noexcept { return static_cast<Queue>(chain / kTtlClasses); }
   [[nodiscard]] unsigned ttl_class() const noexcept { return chain % kTtlClasses; }
@@ -142,6 +143,9 @@ struct alignas(64) SegmentHeader {
   }
   [[nodiscard]] bool open() const noexcept { return state.load(std::memory_order_acquire) == SegmentState::kOpen; }
   [[nodiscard]] bool sealed() const noexcept { return state.load(std::memory_order_acquire) == SegmentState::kSealed; }
+  [[nodiscard]] bool examined() const noexcept {
+    return state.load(std::memory_order_acquire) == SegmentState::kExamined;
+  }
   [[nodiscard]] bool free() const noexcept { return state.load(std::memory_order_acquire) == SegmentState::kFree; }
 };
 static_assert(sizeof(SegmentHeader) == 128);
@@ -265,6 +269,11 @@ class Segments {
     Amount live;
     Amount written;
   };
+  // REQUIRES: it is sealed.
+  void examine(SegmentId id, unsigned owner) noexcept {
+    headers_[id].owner = static_cast<std::uint16_t>(owner);
+    headers_[id].state.store(SegmentState::kExamined, std::memory_order_release);
+  }
   // Whatever is in it is gone. REQUIRES: it is not free, not in the expiry queue, and nobody appends to it.
   Released release(SegmentId id) noexcept;
   void flush() noexcept;

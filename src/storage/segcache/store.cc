@@ -35,13 +35,17 @@ Store::Store(std::shared_ptr<Shared> shared)
 
 // --- turns ----------------------------------------------------------------------------------------------------------
 
-Store::Room::Room(Store& store) noexcept : store_(store) {
+Store::Room::Room(Store& store) noexcept : store_(store), outer_(store.in_room_) {
+  if (outer_) return;
+  store_.in_room_ = true;
   if (!store_.several_) return;
   store_.grace_.leave(store_.number_);
   store_.shared_->room.lock();
 }
 
 Store::Room::~Room() {
+  if (outer_) return;
+  store_.in_room_ = false;
   if (!store_.several_) return;
   store_.shared_->room.unlock();
   store_.grace_.enter(store_.number_);
@@ -54,14 +58,15 @@ void Store::turn(const Time& now) noexcept {
   while (now_sec_ < now.floor_sec && !clock.compare_exchange_weak(now_sec_, now.floor_sec, std::memory_order_relaxed)) {
   }
   now_sec_ = std::max(now_sec_, now.floor_sec);
-  if (!several_) {
+  if (several_) grace_.leave(number_);
+  if (!several_ || shared_->room.try_lock()) {
+    in_room_ = true;
     work();
-  } else {
-    grace_.leave(number_);
-    if (shared_->room.try_lock()) {
-      work();
-      shared_->room.unlock();
-    }
+    in_room_ = false;
+    if (several_) shared_->room.unlock();
+  }
+  work_ahead();
+  if (several_) {
     grace_.enter(number_);
     others_live_items_ = shared_->totals().live_items - tally_.get(segments_.epoch()).live_items;
   }
@@ -72,7 +77,7 @@ void Store::work() noexcept {
   settle_noted();
   close_outdated();
   for (int i = 0; i < kReclaimsPerTurn && reclaim(); ++i) continue;
-  work_ahead();
+  begin_ahead();
   sweep(kSweepPerTurn);
   segments_.populate();
   index_.populate();
@@ -100,7 +105,9 @@ void Store::note(SegmentId id) noexcept {
 void Store::settle_if_idle() noexcept {
   if (!several_) return settle_noted();
   if (!shared_->room.try_lock()) return;
+  in_room_ = true;
   settle_noted();
+  in_room_ = false;
   shared_->room.unlock();
 }
 

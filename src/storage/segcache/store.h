@@ -122,7 +122,7 @@ class Store {
   // REQUIRES: all threads are still.
   void check_invariants() const;
 
-  // --- for policies, under room ---
+  // --- for policies; under room, but where it says "any" ---
 
   [[nodiscard]] Segments& segments() noexcept { return segments_; }
   [[nodiscard]] const Segments& segments() const noexcept { return segments_; }
@@ -135,11 +135,18 @@ class Store {
   }
   // An empty segment that takes the place of `before` and those after it; kNoSegment when no thread lets go of one.
   [[nodiscard]] SegmentId take_target(SegmentId before) noexcept;
+  // The segment that this thread examines; any.
+  [[nodiscard]] Examination& examination() noexcept { return examination_; }
+  // Seals it, if it is open, and keeps the others from it. REQUIRES: oldest() named it.
+  void take_for_examination(SegmentId id) noexcept;
+  // Drops it, and what was not moved out of it; any.
+  void end_examination() noexcept;
+  [[nodiscard]] bool keeps(SegmentId id) const noexcept { return id == kept_; }
   // Moves a live item to the end of a target. False when it has expired (it is dead then), when the target has no room,
   // or when it is no longer in the cache.
   bool relocate(Place from, SegmentId target, Heat heat) noexcept;
-  // The same into this thread's open main segment of the item's TTL class. REQUIRES: its own segment is sealed. For all
-  // items of a segment together at most one new segment is needed.
+  // The same into this thread's open main segment of the item's TTL class; any. REQUIRES: it examines the item's
+  // segment. For all items of a segment together at most one new segment is needed.
   bool relocate_to_main(Place from, Heat heat) noexcept;
   // Drops a segment whose survivors have been moved; what is left in it is evicted.
   void drop_merged(SegmentId id) noexcept;
@@ -178,8 +185,8 @@ class Store {
   static constexpr std::uint32_t kAheadBytesMin = 8 * 1024;
   static constexpr std::uint32_t kAheadBytesMax = 1024 * 1024;
 
-  // Room, for as long as this lives. The thread reads nothing meanwhile but what room protects, and so keeps nobody who
-  // waits for readers waiting.
+  // Room, for as long as this lives, or an outer one. The thread reads nothing meanwhile but what room protects, and so
+  // keeps nobody who waits for readers waiting.
   class Room {
    public:
     explicit Room(Store& store) noexcept;
@@ -189,9 +196,11 @@ class Store {
 
    private:
     Store& store_;
+    const bool outer_;
   };
 
   void work() noexcept;
+  void begin_ahead() noexcept;
   void work_ahead() noexcept;
   void close_outdated() noexcept;
   void grow() noexcept;
@@ -212,7 +221,10 @@ class Store {
   [[nodiscard]] bool compact_hinted() noexcept;
   [[nodiscard]] bool compact_pair(SegmentId first, SegmentId second) noexcept;
   [[nodiscard]] bool sparse(std::uint32_t live_bytes) const noexcept { return live_bytes <= shared_->sparse_bytes; }
-  [[nodiscard]] bool foreign_open(const SegmentHeader& at) const noexcept { return at.open() && at.owner != number_; }
+  // Somebody else writes to it or examines it.
+  [[nodiscard]] bool foreign(const SegmentHeader& at) const noexcept {
+    return at.owner != number_ && (at.open() || at.examined());
+  }
   void seal(SegmentId id) noexcept;
   bool retire(Place place) noexcept;
   bool drop(Place place) noexcept;
@@ -240,6 +252,8 @@ class Store {
   std::size_t noted_count_ = 0;
   bool inserted_ = false;
   std::uint64_t appended_bytes_ = 0;  // since the last work_ahead()
+  Examination examination_;
+  bool in_room_ = false;
   std::uint64_t random_state_;
 };
 

@@ -38,7 +38,7 @@ void check_segment(const Segments& segments, SegmentId id) {
   }
   CHECK(offset == written.bytes && offset <= segments.segment_bytes());
   CHECK(items == written.items && live_items == at.live().items && live_bytes == at.live().bytes);
-  CHECK(at.open() || at.queue_place != kNotQueued || at.last_deadline.get() == kNever);
+  CHECK(at.open() || at.examined() || at.queue_place != kNotQueued || at.last_deadline.get() == kNever);
 }
 
 Sums check_chain(const Segments& segments, unsigned chain, bool several) {
@@ -49,8 +49,8 @@ Sums check_chain(const Segments& segments, unsigned chain, bool several) {
     CHECK(at.prev == before);
     CHECK(segments.in_use(at) && at.chain == chain && at.shift == expiry_shift(at.ttl_class()));
     if (!several) {
-      CHECK(at.sealed() || at.next == kNoSegment);
-      CHECK(at.open() || at.live().items > 0);
+      CHECK(!at.open() || at.next == kNoSegment);
+      CHECK(!at.sealed() || at.live().items > 0);
     }
     check_segment(segments, id);
     sums.live_items += at.live().items;

@@ -82,17 +82,23 @@ bool Store::refill() noexcept {
   return wait_ready();
 }
 
-// What refill() would have to do when the next segment is full, as far as time allows: so that no write waits for it.
+// What refill() would have to do when the next segment is full is done ahead of it, as far as time allows, so that no
+// write waits for it. Choosing what to examine needs room, examining does not: threads do it side by side.
+void Store::begin_ahead() noexcept {
+  if (examination_.segment != kNoSegment || segments_.free_count() >= segments_free_min()) return;
+  if (segments_.ready() && !compact_hinted()) (void)policy_->begin(*this);
+}
+
 void Store::work_ahead() noexcept {
   const std::uint64_t written = std::exchange(appended_bytes_, 0);
-  if (segments_.free_count() >= segments_free_min() || compact_hinted() || !segments_.ready()) return;
+  if (examination_.segment == kNoSegment) return;
   const std::uint64_t bytes = std::clamp<std::uint64_t>(kAheadPart * written, kAheadBytesMin, kAheadBytesMax);
-  policy_->work_ahead(*this, static_cast<std::uint32_t>(bytes));
+  policy_->examine(*this, static_cast<std::uint32_t>(bytes));
 }
 
 bool Store::reclaim() noexcept {
   for (SegmentId id = segments_.flushed_head(); id != kNoSegment; id = segments_.header(id).next) {
-    if (foreign_open(segments_.header(id))) continue;
+    if (foreign(segments_.header(id)) || id == examination_.segment) continue;
     metrics_.segment_clear.add();
     release(id);
     return true;
@@ -169,6 +175,17 @@ SegmentId Store::take_target(SegmentId before) noexcept {
   return wait_ready() ? segments_.take_target(before, now_sec_) : kNoSegment;
 }
 
+void Store::take_for_examination(SegmentId id) noexcept {
+  close(id);
+  shared_->expiry_queue.remove(id);
+  segments_.examine(id, number_);
+}
+
+void Store::end_examination() noexcept {
+  const Room room(*this);
+  drop_merged(std::exchange(examination_.segment, kNoSegment));
+}
+
 bool Store::relocate(Place from, SegmentId target, Heat heat) noexcept {
   const ItemHeader& item = segments_.item(from);
   const Index::Hold hold(index_, index_.hash(item.key()));
@@ -189,7 +206,8 @@ bool Store::relocate(Place from, SegmentId target, Heat heat) noexcept {
   const std::optional<Place> to = segments_.room_for(target, bytes);
   SegmentHeader& at = segments_.header(target);
   const std::optional<std::uint32_t> code = encode_expiry(deadline, at.base_sec, at.shift);
-  if (!to || !code) return false;
+  // Between two steps of an examination all may be flushed: what was before that must not get into what comes after.
+  if (!to || !code || segments_.header(from.segment).epoch != at.epoch) return false;
   item.copy_to(&segments_.item(*to), *code, heat);
   at.last_deadline.raise(deadline, several_);
   segments_.wrote(*to, bytes);
@@ -201,11 +219,14 @@ bool Store::relocate(Place from, SegmentId target, Heat heat) noexcept {
 }
 
 bool Store::relocate_to_main(Place from, Heat heat) noexcept {
+  const SegmentHeader& at = segments_.header(from.segment);
+  if (!segments_.in_use(at)) return false;  // flushed
   const std::uint32_t deadline = segments_.deadline(from);
   if (deadline <= now_sec_) return relocate(from, kNoSegment, heat);
   const std::uint32_t bytes = segments_.item(from).total_bytes();
-  const unsigned chain = chain_of(Queue::kMain, segments_.header(from.segment).ttl_class());
-  if (!takes(open_[chain], segments_.epoch(), {.bytes = bytes, .deadline = deadline})) {
+  const unsigned chain = chain_of(Queue::kMain, at.ttl_class());
+  if (!takes(open_[chain], at.epoch, {.bytes = bytes, .deadline = deadline})) {
+    const Room room(*this);
     if (open_[chain] != kNoSegment) seal(open_[chain]);
     if (open_new(chain) == kNoSegment) return false;
   }
@@ -228,10 +249,10 @@ void Store::finish_target(SegmentId id) noexcept {
 
 bool Store::droppable(SegmentId id, bool open_too) const noexcept {
   const SegmentHeader& at = segments_.header(id);
-  return id != kept_ && (!at.open() || (open_too && !foreign_open(at)));
+  return id != kept_ && (at.sealed() || (at.open() && open_too && !foreign(at)));
 }
 
-// Open segments of other threads are passed by; there are few.
+// What other threads have in hand is passed by; there is not much.
 SegmentId Store::oldest_head(unsigned first_chain, unsigned chains, bool open_too) const noexcept {
   SegmentId oldest = kNoSegment;
   for (unsigned i = first_chain; i < first_chain + chains; ++i) {

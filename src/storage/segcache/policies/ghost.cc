@@ -47,15 +47,19 @@ bool Ghost::take(std::uint64_t hash) noexcept {
   return false;
 }
 
-void Ghost::grow(std::uint64_t keys) noexcept {
+void Ghost::grow(std::uint64_t keys, unsigned lines_most) noexcept {
+  for (unsigned i = 0; i < lines_most && keys > lines() * kLineEntries && add_line(); ++i) continue;
+}
+
+bool Ghost::add_line() noexcept {
   const std::uint64_t count = lines();
-  if (keys <= count * kLineEntries || count >= lines_max_) return;
-  if (!memory_.commit((count + 1) * sizeof(Line))) return;
+  if (count >= lines_max_ || !memory_.commit((count + 1) * sizeof(Line))) return false;
   const Line& splits = lines_[count - std::bit_floor(count)];
   for (std::size_t i = 0; i < kLineWords; ++i) {
     lines_[count].words[i].store(splits.words[i].load(std::memory_order_relaxed), std::memory_order_relaxed);
   }
   line_count_.store(count + 1, std::memory_order_release);
+  return true;
 }
 
 }  // namespace pelikan::storage::segcache

@@ -6,7 +6,7 @@
 //
 // The table grows a line at a time, by linear hashing: a line that splits is copied, as no key is there to say what
 // belongs where. What is in the wrong copy is never asked for and leaves as it ages.
-// Owner:   a policy. Threads: take() and bytes() on any, the rest under room (shared.h). A race between them forgets a
+// Owner:   a policy. Threads: grow() under room (shared.h), the rest on any. A race between them forgets a
 //          key or remembers it twice, and nothing else: all words are relaxed.
 // Limit:   an eighth of the heap; memory that is refused is done without.
 #pragma once
@@ -27,8 +27,8 @@ class Ghost {
   void add(std::uint64_t hash) noexcept;
   // Whether the key is remembered. It is then forgotten.
   [[nodiscard]] bool take(std::uint64_t hash) noexcept;
-  // Adds a line if there is room for less than so many keys.
-  void grow(std::uint64_t keys) noexcept;
+  // Adds lines, at most so many, while there is room for less than so many keys.
+  void grow(std::uint64_t keys, unsigned lines_most) noexcept;
 
   [[nodiscard]] std::uint64_t bytes() const noexcept { return lines() * sizeof(Line); }
 
@@ -49,6 +49,7 @@ class Ghost {
   }
   [[nodiscard]] std::uint64_t lines() const noexcept { return line_count_.load(std::memory_order_acquire); }
   [[nodiscard]] Line& line(std::uint64_t hash) noexcept;
+  [[nodiscard]] bool add_line() noexcept;
 
   std::uint64_t lines_max_;
   Region memory_;

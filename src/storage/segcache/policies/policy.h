@@ -16,6 +16,16 @@ namespace pelikan::storage::segcache {
 class Store;
 struct SegOptions;
 
+// A segment that a thread examines. It stays in its queue, and nobody else releases it or moves its items.
+struct Examination {
+  SegmentId segment = kNoSegment;
+  std::uint32_t offset = 0;  // how far it has come
+  std::uint32_t live_bytes = 0;
+  std::uint32_t kept_bytes = 0;
+  Queue queue = Queue::kMain;
+  bool steers = false;
+};
+
 class Policy {
  public:
   Policy() = default;
@@ -24,12 +34,14 @@ class Policy {
   Policy& operator=(const Policy&) = delete;
 
   // Frees at least one segment more than it takes. False: it frees none, and the write fails.
-  // There is a segment to copy into, unless work_ahead() has taken it or a thread hangs.
+  // There is a segment to copy into, unless examinations ahead of need have taken it or a thread hangs.
   [[nodiscard]] virtual bool make_room(Store& store) noexcept = 0;
 
-  // The same ahead of need and a step at a time: looks through about so many bytes of segments. Called once per turn while
-  // too few segments are free. A policy whose make_room() is quick need not.
-  virtual void work_ahead(Store& /*store*/, std::uint32_t /*bytes*/) noexcept {}
+  // The same ahead of need, a step at a time, for policies that look at items. First a segment is chosen, into
+  // store.examination(); false when there is none.
+  [[nodiscard]] virtual bool begin(Store& /*store*/) noexcept { return false; }
+  // Then, and without room, it is examined. This looks at the items in its next so many bytes.
+  virtual void examine(Store& /*store*/, std::uint32_t /*bytes*/) noexcept {}
 
   // Any: where an item starts whose key was not in the cache. (A new version of an item stays in the queue of the old
   // one.)

@@ -1,7 +1,6 @@
 #include "storage/segcache/policies/seger.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "storage/segcache/store.h"
 
@@ -31,20 +30,14 @@ Queue Seger::queue_for_new(std::uint64_t hash) noexcept { return ghost_.take(has
 
 bool Seger::make_room(Store& store) noexcept {
   const std::uint32_t free_before = store.segments().free_count();
-  for (unsigned i = 0; i < kExaminationsMax && (going_on(store) || begin(store)); ++i) {
-    step(store, store.segments().segment_bytes());
+  const Examination& at = store.examination();
+  for (unsigned i = 0; i < kExaminationsMax; ++i) {
+    if (at.segment == kNoSegment && !begin(store)) break;
+    if (store.keeps(at.segment)) break;
+    examine(store, store.segments().segment_bytes());
     if (store.segments().free_count() > free_before) return true;
   }
   return store.evict_oldest();
-}
-
-void Seger::work_ahead(Store& store, std::uint32_t bytes) noexcept {
-  if (going_on(store) || begin(store)) step(store, bytes);
-}
-
-bool Seger::going_on(const Store& store) const noexcept {
-  return at_.segment != kNoSegment && store.segments().header(at_.segment).sequence == at_.sequence &&
-         store.evictable(at_.segment);
 }
 
 bool Seger::begin(Store& store) noexcept {
@@ -54,57 +47,58 @@ bool Seger::begin(Store& store) noexcept {
   for (const Queue queue : {first, first == Queue::kMain ? Queue::kSmall : Queue::kMain}) {
     const SegmentId id = store.oldest(queue);
     if (id == kNoSegment) continue;
-    store.close(id);
-    const SegmentHeader& header = segments.header(id);
-    const Amount live = header.live();
+    store.take_for_examination(id);
+    const Amount live = segments.header(id).live();
     if (live.items > 0) {
-      if (threshold_ == 0) threshold_ = 0.5 * live.items / live.bytes;
+      if (threshold_.load(std::memory_order_relaxed) == 0) {
+        threshold_.store(0.5 * live.items / live.bytes, std::memory_order_relaxed);
+      }
       if (queue == Queue::kSmall) learn_size(store, live);
     }
-    at_ = {.segment = id,
-           .sequence = header.sequence,
-           .live_bytes = live.bytes,
-           .queue = queue,
-           .steers = queue == Queue::kMain || share > kMainLacks};
+    store.examination() = {
+        .segment = id, .live_bytes = live.bytes, .queue = queue, .steers = queue == Queue::kMain || share > kMainLacks};
     return true;
   }
   return false;
 }
 
-void Seger::step(Store& store, std::uint32_t bytes) noexcept {
-  const Segments& segments = store.segments();
-  const std::uint32_t end = at_.offset + bytes;
-  const auto examine = [&](Place place, const ItemHeader& item) {
+void Seger::examine(Store& store, std::uint32_t bytes) noexcept {
+  Examination& at = store.examination();
+  const std::uint32_t end = at.offset + bytes;
+  const double threshold = threshold_.load(std::memory_order_relaxed);
+  const auto examine_item = [&](Place place, const ItemHeader& item) {
     const std::uint32_t item_bytes = item.total_bytes();
-    const std::uint32_t state = state_now(at_.queue, item);
-    if (expected_[state] >= threshold_ * item_bytes) {
-      if (store.relocate_to_main(place, heat_of_state(state))) at_.kept_bytes += item_bytes;
-    } else if (at_.queue == Queue::kSmall) {
-      ghost_.grow(ghosts_wanted_);
+    const std::uint32_t state = state_now(at.queue, item);
+    if (expected_[state].load(std::memory_order_relaxed) >= threshold * item_bytes) {
+      if (store.relocate_to_main(place, heat_of_state(state))) at.kept_bytes += item_bytes;
+    } else if (at.queue == Queue::kSmall) {
       ghost_.add(store.hash(item.key()));
     }
     return place.offset + item_bytes < end;
   };
-  at_.offset = segments.for_each_live(at_.segment, examine, at_.offset);
-  if (at_.offset < segments.header(at_.segment).written().bytes) return;
-  if (at_.steers && at_.live_bytes > 0) {
-    threshold_ *= at_.kept_bytes > kKeptPart * at_.live_bytes ? kSteer : 1 / kSteer;
+  at.offset = store.segments().for_each_live(at.segment, examine_item, at.offset);
+  if (at.offset < store.segments().header(at.segment).written().bytes) return;
+  if (at.steers && at.live_bytes > 0) {
+    const double factor = at.kept_bytes > kKeptPart * at.live_bytes ? kSteer : 1 / kSteer;
+    threshold_.store(threshold * factor, std::memory_order_relaxed);
   }
-  store.drop_merged(std::exchange(at_.segment, kNoSegment));
+  store.end_examination();
 }
 
 std::uint32_t Seger::state_now(Queue queue, const ItemHeader& item) noexcept {
   const std::uint32_t hits = heat_hits(item.heat());
   if (queue == Queue::kSmall) return state_after_small(hits);
   const std::uint32_t state = heat_state(item.heat());
-  expected_[state] += kLearn * (std::min(hits, kHitsLearned) - expected_[state]);
+  const double expected = expected_[state].load(std::memory_order_relaxed);
+  expected_[state].store(expected + kLearn * (std::min(hits, kHitsLearned) - expected), std::memory_order_relaxed);
   return state_after_main(state, hits);
 }
 
 void Seger::learn_size(const Store& store, Amount small) noexcept {
   const double mean = static_cast<double>(small.bytes) / small.items;
   item_bytes_ += item_bytes_ == 0 ? mean : (mean - item_bytes_) * kMeanWeight;
-  ghosts_wanted_ = static_cast<std::uint64_t>(kGhostPart * static_cast<double>(store.live_bytes()) / item_bytes_);
+  ghost_.grow(static_cast<std::uint64_t>(kGhostPart * static_cast<double>(store.live_bytes()) / item_bytes_),
+              kGhostLinesAtOnce);
 }
 
 }  // namespace pelikan::storage::segcache

@@ -9,12 +9,13 @@
 //    |       |  2, 3-4, 5-8, 9+ hits   |  on a ladder of 8 steps
 //
 // `expected_` learns what each state was followed by. An item of main is fresh when the ghost table sent it there.
-// Owner: shared.h. Threads: under room; queue_for_new() on any.
+// Owner: shared.h. Threads: under room, but where policy.h says otherwise.
 // Limits: an examination copies at most one segment; make_room() examines at most kExaminationsMax, then drops one
 //         whole.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 
 #include "storage/segcache/policies/ghost.h"
@@ -27,7 +28,8 @@ class Seger final : public Policy {
   explicit Seger(std::uint64_t heap_bytes) : ghost_(heap_bytes) {}
 
   [[nodiscard]] bool make_room(Store& store) noexcept override;
-  void work_ahead(Store& store, std::uint32_t bytes) noexcept override;
+  [[nodiscard]] bool begin(Store& store) noexcept override;
+  void examine(Store& store, std::uint32_t bytes) noexcept override;
   [[nodiscard]] Queue queue_for_new(std::uint64_t hash) noexcept override;
   [[nodiscard]] HeatKind heat_kind() const noexcept override { return HeatKind::kRounds; }
   [[nodiscard]] std::uint64_t bytes() const noexcept override { return ghost_.bytes(); }
@@ -48,32 +50,17 @@ class Seger final : public Policy {
   static constexpr double kGhostPart = 1.0 / 3;     // keys remembered, as a part of the items of average size that fit
   static constexpr double kMeanWeight = 1.0 / 64;
   static constexpr unsigned kExaminationsMax = 16;
+  static constexpr unsigned kGhostLinesAtOnce = 1024;
 
-  // A segment being examined. It stays in its queue, and may leave it for other reasons before the end.
-  struct Examination {
-    SegmentId segment = kNoSegment;
-    std::uint64_t sequence = 0;
-    std::uint32_t offset = 0;  // how far it has come
-    std::uint32_t live_bytes = 0;
-    std::uint32_t kept_bytes = 0;
-    Queue queue = Queue::kMain;
-    bool steers = false;
-  };
-
-  [[nodiscard]] bool going_on(const Store& store) const noexcept;
-  // Chooses a segment. False when there is none.
-  [[nodiscard]] bool begin(Store& store) noexcept;
-  // Examines the items in the next so many bytes; at the end drops the segment.
-  void step(Store& store, std::uint32_t bytes) noexcept;
   [[nodiscard]] std::uint32_t state_now(Queue queue, const ItemHeader& item) noexcept;
   void learn_size(const Store& store, Amount small) noexcept;
 
   Ghost ghost_;
-  Examination at_;
-  std::array<double, kStates> expected_ = {1.1, 0.1, 1.1, 2.1, 3.1, 4.1, 5.1, 0.1, 1.1, 2.1, 3.1, 4.1, 5.1, 6.1, 7.1};
-  double threshold_ = 0;   // hits per byte; 0 until there is something to start from
-  double item_bytes_ = 0;  // of an item that leaves small, kept or not, on average
-  std::uint64_t ghosts_wanted_ = 0;
+  // What is learned. Threads that examine at the same time may lose each other's lessons.
+  std::array<std::atomic<double>, kStates> expected_ = {1.1, 0.1, 1.1, 2.1, 3.1, 4.1, 5.1, 0.1,
+                                                        1.1, 2.1, 3.1, 4.1, 5.1, 6.1, 7.1};
+  std::atomic<double> threshold_{0};  // hits per byte; 0 until there is something to start from
+  double item_bytes_ = 0;             // of an item that leaves small, kept or not, on average; room
 };
 
 }  // namespace pelikan::storage::segcache
