@@ -11,7 +11,7 @@
 // empty is a violation. With t threads there are at most 2^t situations for each state, so the time is in proportion to
 // the length, and nothing is ever undone. More than kSituationsMax is reported as a violation too.
 //
-// The sequential cache: one item or none, with value, token and deadline. Where it is not one, but several may be right:
+// The sequential cache: one item or none, with value, token and deadline. Where more than one answer is right:
 //   - Expiry. A deadline is reached for a thread when its clock, read in its last turn, has reached it: from then on it
 //     must not see the item. The other threads may: until theirs has, they may find the item or find it gone, and gone
 //     it is. Before any clock has reached it, it must be there.

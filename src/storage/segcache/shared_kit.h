@@ -105,7 +105,7 @@ inline constexpr bool kSlow = false;
 inline constexpr std::uint64_t kKib = 1024;
 inline constexpr std::uint32_t kTestStartSec = 1'000;
 
-inline Time time_at(std::uint32_t now_sec) {
+constexpr Time time_at(std::uint32_t now_sec) {
   return {.floor_sec = now_sec, .ceil_sec = now_sec, .unix_sec = now_sec, .mono_ns = now_sec * kNanosPerSecond};
 }
 
