@@ -53,7 +53,11 @@ class Actor {
       if (one_in(2)) fill();
       act();
       if (one_in(12)) turn();
-      if (one_in(50)) rest();
+      if (one_in(50)) {
+        rest();
+        std::this_thread::yield();
+        turn();
+      }
     }
     rest();
   }
@@ -82,8 +86,6 @@ class Actor {
   void rest() {
     cache_.rest();
     stage_.clock.rest(thread_);
-    std::this_thread::yield();
-    turn();
   }
 
   // Keys that nobody judges.
