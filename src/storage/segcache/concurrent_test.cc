@@ -115,7 +115,7 @@ class Actor {
     if (dice < 780) return write(key, Kind::kIncr);
     if (dice < 860) return write(key, Kind::kAppend);
     if (dice < 930) return touch(key);
-    if (dice < 997) return erase(key);
+    if (dice < 992) return erase(key);
     flush();
   }
 

@@ -2,6 +2,7 @@
 //
 // Every value is made from its key and a version, and says so itself, so one that is torn, foreign or was written over
 // cannot pass. It is checked when it is read and once more just before the thread's next turn, until when it must hold.
+// And no thread goes back in time: it never sees what is older than what it has seen, written, erased or flushed.
 // PELIKAN_TORTURE_READS says how many reads (a billion takes a quarter of an hour, optimised), PELIKAN_TORTURE_SEED
 // repeats their keys.
 #include <fmt/format.h>
@@ -83,6 +84,47 @@ TEST(Torture, AValueSaysWhetherItIsWhole) {
   }
 }
 
+// Of the first record. REQUIRES: the value is whole.
+std::uint64_t version_of(std::string_view value) {
+  Record record;
+  std::memcpy(&record, value.data(), sizeof(Record));
+  return record.version;
+}
+
+constexpr unsigned kTorturers = 4;
+
+// What a thread may still see of a key: of each writer this version or a later one. A writer's versions rise.
+class Horizon {
+ public:
+  // It sees that one.
+  [[nodiscard]] bool sees(std::uint64_t version) {
+    std::uint64_t& earliest = earliest_[version % kTorturers];
+    const bool may = 2 * version >= earliest;
+    earliest = std::max(earliest, 2 * version);
+    return may;
+  }
+  // All that it has seen so far is gone.
+  void forget() {
+    for (std::uint64_t& earliest : earliest_) earliest |= 1;
+  }
+
+ private:
+  std::array<std::uint64_t, kTorturers> earliest_{};  // twice the version, odd if even that is gone
+};
+
+TEST(Torture, NobodyGoesBackInTime) {
+  Horizon horizon;
+  EXPECT_TRUE(horizon.sees(5));
+  EXPECT_TRUE(horizon.sees(4));  // another writer's
+  EXPECT_TRUE(horizon.sees(5));
+  EXPECT_TRUE(horizon.sees(9));
+  EXPECT_FALSE(horizon.sees(5));
+  for (int i = 0; i < 10; ++i) horizon.forget();
+  EXPECT_FALSE(horizon.sees(9));
+  EXPECT_FALSE(horizon.sees(4));
+  EXPECT_TRUE(horizon.sees(13));
+}
+
 // What the torturing threads share. The clock is relaxed: what orders the threads must be the cache alone, or
 // ThreadSanitizer would not see what it leaves unordered.
 struct Rack {
@@ -95,7 +137,7 @@ struct Rack {
 class Torturer {
  public:
   Torturer(Rack& rack, SharedCache& cache, unsigned thread, std::uint64_t seed)
-      : rack_(rack), cache_(cache), thread_(thread), random_(seed) {}
+      : rack_(rack), cache_(cache), thread_(thread), random_(seed), horizons_(rack.names.size()) {}
 
   void run() {
     // Twenty times as many if nearly everything is missing: then it ends, and fails.
@@ -141,7 +183,8 @@ class Torturer {
     const std::optional<Item> item = cache_.get(rack_.names[key]);
     if (!item) return;
     ++reads_;
-    check({key, *item}, "at once");
+    if (!check({key, *item}, "at once")) return;
+    if (!horizons_[key].sees(version_of(item->value))) fail({key, *item}, "older than what was seen before");
     seen_.push_back({key, *item});
   }
 
@@ -153,15 +196,23 @@ class Torturer {
     });
   }
 
-  void check(const Seen& seen, const char* when) {
+  bool check(const Seen& seen, const char* when) {
     const Item& item = seen.item;
-    const bool is_its_key = seen.key < rack_.names.size() && item.key == rack_.names[seen.key];
-    const bool good = is_its_key && is_whole(item.value, seen.key, item.flags) &&
+    const bool good = is_its_key(seen) && is_whole(item.value, seen.key, item.flags) &&
                       (item.expire_at == 0 || item.expire_at > now_sec_) && item.cas != 0;
-    if (good || rack_.broken.load(std::memory_order_relaxed)) return;
-    rack_.broken.store(true, std::memory_order_relaxed);
+    if (!good) fail(seen, when);
+    return good;
+  }
+
+  [[nodiscard]] bool is_its_key(const Seen& seen) const {
+    return seen.key < rack_.names.size() && seen.item.key == rack_.names[seen.key];
+  }
+
+  void fail(const Seen& seen, const char* when) {
+    if (rack_.broken.exchange(true, std::memory_order_relaxed)) return;
+    const Item& item = seen.item;
     ADD_FAILURE() << fmt::format("{}, at {} s: key{}, {}, {} bytes, until {}, flags {:x}, token {:x}", when, now_sec_,
-                                 seen.key, is_its_key ? "its own key" : "another key", item.value.size(),
+                                 seen.key, is_its_key(seen) ? "its own key" : "another key", item.value.size(),
                                  item.expire_at, item.flags, item.cas);
   }
 
@@ -171,21 +222,28 @@ class Torturer {
     if (dice < 650) return store(key);
     if (dice < 800) return append(key);
     if (dice < 900) return (void)cache_.touch(rack_.names[key], expiry());
-    if (dice < 999) return (void)cache_.erase(rack_.names[key]);
+    if (dice < 999) {
+      (void)cache_.erase(rack_.names[key]);
+      return horizons_[key].forget();
+    }
     cache_.flush();
+    for (Horizon& horizon : horizons_) horizon.forget();
   }
 
   [[nodiscard]] Record next_record(std::uint32_t key, std::uint32_t words_max) {
-    return {.key = key, .words = below(words_max), .version = ++versions_ * 16 + thread_};
+    return {.key = key, .words = below(words_max), .version = ++versions_ * kTorturers + thread_};
   }
 
   void store(std::uint32_t key) {
     const Record record = next_record(key, 70);
     const std::string value = make_value(record);
     const std::uint32_t expire_at = expiry();
-    count(cache_.write(rack_.names[key],
-                       [&](const Item*) { return Verdict::store(value, flags_of(record.version), expire_at); }),
-          value.size());
+    const WriteResult result = cache_.write(
+        rack_.names[key], [&](const Item*) { return Verdict::store(value, flags_of(record.version), expire_at); });
+    count(result, value.size());
+    if (result.status != Status::kStored) return;
+    horizons_[key].forget();
+    (void)horizons_[key].sees(record.version);
   }
 
   void append(std::uint32_t key) {
@@ -214,6 +272,7 @@ class Torturer {
   Random random_;
   std::uint32_t now_sec_ = 0;
   std::vector<Seen> seen_;
+  std::vector<Horizon> horizons_;  // by key
   std::uint64_t versions_ = 0;
   std::uint64_t reads_ = 0;
   std::uint64_t bytes_written_ = 0;
@@ -221,7 +280,6 @@ class Torturer {
 };
 
 TEST(Torture, WhatIsReadIsWholeUntilTheNextTurn) {
-  constexpr unsigned kThreads = 4;
   constexpr std::uint32_t kKeys = 1'500;
   static constexpr std::array kPolicies = {"seger", "merge", "fifo", "random"};
   const std::uint64_t reads = from_environment("PELIKAN_TORTURE_READS", kSlow ? 400'000 : 2'000'000);
@@ -230,16 +288,16 @@ TEST(Torture, WhatIsReadIsWholeUntilTheNextTurn) {
   Random random(seed);
   for (const char* policy : kPolicies) {
     SCOPED_TRACE(policy);
-    Rack rack{.names = {}, .reads_each = reads / kPolicies.size() / kThreads};
+    Rack rack{.names = {}, .reads_each = reads / kPolicies.size() / kTorturers};
     for (std::uint32_t key = 0; key < kKeys; ++key) rack.names.push_back(name_of(key));
-    const Heap heap = tiny_heap(policy, kThreads);
-    const auto handles = make_handles(heap, seed, kThreads);
+    const Heap heap = tiny_heap(policy, kTorturers);
+    const auto handles = make_handles(heap, seed, kTorturers);
     std::vector<std::unique_ptr<Torturer>> torturers;
-    for (unsigned thread = 0; thread < kThreads; ++thread) {
+    for (unsigned thread = 0; thread < kTorturers; ++thread) {
       torturers.push_back(std::make_unique<Torturer>(rack, *handles[thread], thread, random()));
     }
     std::vector<std::jthread> running;
-    running.reserve(kThreads);
+    running.reserve(kTorturers);
     for (const auto& torturer : torturers) running.emplace_back([&torturer] { torturer->run(); });
     running.clear();  // joins
     std::uint64_t bytes_written = 0;
