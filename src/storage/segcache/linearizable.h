@@ -13,8 +13,9 @@
 //
 // The sequential cache: one item or none, with value, token and deadline. Where more than one answer is right:
 //   - Expiry. A deadline is reached for a thread when its clock, read in its last turn, has reached it: from then on it
-//     must not see the item. The other threads may: until theirs has, they may find the item or find it gone, and gone
-//     it is. Before any clock has reached it, it must be there.
+//     must not see the item. Once any clock has, the others may find the item or find it gone, each for itself (a cache
+//     may tell a thread of a later clock than its own); who has found it gone does not find it again. Before any clock
+//     has reached it, it must be there.
 //   - Touch may make a new version, with a new token, or not.
 //   - If Rules::evicts: an item may vanish at any time, may get a new token at any time, and a heap may be full.
 // Limits: threads 0 to 15. Tokens are also checked on their own: no two values ever have the same.
@@ -55,6 +56,7 @@ struct Entry {
   bool there = false;
   bool perhaps_moved = false;
   std::uint32_t expire_at = 0;  // 0 = never
+  std::uint32_t gone_for = 0;   // a bit for each thread that found it gone, though its own clock did not say so
   std::uint64_t token = 0;
   std::string value = {};
 
@@ -76,26 +78,30 @@ class SequentialKey {
       return rules_.evicts ? std::vector<Entry>{before} : std::vector<Entry>{};
     }
     std::vector<Entry> all;
-    if (before.there && before.expire_at != 0 && before.expire_at <= operation.now_sec) {
-      // Gone for this thread. Others may see it still, unless this one has stored something else.
-      if (std::optional<Entry> entry = after_none(before, operation)) all.push_back(*std::move(entry));
+    const auto add = [&all](std::optional<Entry> entry) {
+      if (entry) all.push_back(*std::move(entry));
+    };
+    if (!before.there) {
+      add(after_none(before, operation));
       return all;
     }
-    std::optional<Entry> entry = before.there ? after_item(before, operation) : after_none(before, operation);
-    if (entry) all.push_back(*std::move(entry));
-    if (before.there && may_vanish(before)) {
-      if (std::optional<Entry> vanished = after_none({}, operation)) all.push_back(*std::move(vanished));
+    const std::uint32_t bit = 1U << operation.thread;
+    const bool must_be_gone = before.expire_at != 0 && before.expire_at <= operation.now_sec;
+    const bool may_be_gone = before.expire_at != 0 && before.expire_at <= reached_sec_;
+    if (!must_be_gone && (before.gone_for & bit) == 0) add(after_item(before, operation));
+    // Gone for this thread. Others may see it still, unless this one stores something else.
+    if (must_be_gone || may_be_gone) {
+      Entry gone = before;
+      if (!must_be_gone) gone.gone_for |= bit;
+      add(after_none(gone, operation));
     }
+    if (rules_.evicts || may_be_gone) add(after_none({}, operation));  // gone for all
     return all;
   }
 
  private:
   using Kind = Operation::Kind;
   using Outcome = Operation::Outcome;
-
-  [[nodiscard]] bool may_vanish(const Entry& entry) const noexcept {
-    return rules_.evicts || (entry.expire_at != 0 && entry.expire_at <= reached_sec_);
-  }
 
   // The thread finds nothing. `before` is what others may still see.
   [[nodiscard]] std::optional<Entry> after_none(const Entry& before, const Operation& operation) const {
@@ -133,6 +139,7 @@ class SequentialKey {
         Entry touched = item;
         touched.expire_at = operation.expire_at;
         touched.perhaps_moved = true;
+        touched.gone_for = 0;
         return touched;
       }
       case Kind::kErase: return done ? std::optional(Entry{}) : std::nullopt;
@@ -263,8 +270,8 @@ class KeyChecker {
     text += "What responded last, and what was under way:\n";
     for (std::size_t i = at > 2 * kShown ? at - 2 * kShown : 0; i < events.size(); ++i) {
       const auto& [stamp, operation] = events[i];
-      if (operation->invoked > events[at].first) break;
-      if (stamp == operation->responded) text += "  " + to_string(*operation) + "\n";
+      if (operation->invoked <= events[at].first && stamp == operation->responded)
+        text += "  " + to_string(*operation) + "\n";
     }
     return text;
   }

@@ -194,6 +194,20 @@ const Case kCases[] = {
      History().set({0, 1, 2}, "a", 1, 110).turn({1, 3}, 111).get({1, 4, 5}, "a", 1, 110)},
     {"alive at its deadline", kNever,
      History().set({0, 1, 2}, "a", 1, 110).turn({1, 3}, 110).get({1, 4, 5}, "a", 1, 110)},
+    {"gone for one slow clock, there for another", kLegal,
+     History()
+         .set({0, 1, 2}, "a", 1, 110)
+         .turn({0, 3}, 110)
+         .missing(Kind::kGet, {1, 4, 5})
+         .get({2, 6, 7}, "a", 1, 110)
+         .touch({2, 8, 9}, 120)
+         .get({1, 10, 11}, "a", 1, 120)},
+    {"gone for a clock that gets there, and deleted by the other", kLegal,
+     History()
+         .set({0, 1, 2}, "a", 1, 110)
+         .turn({0, 3}, 110)
+         .missing(Kind::kErase, {0, 4, 5})
+         .done(Kind::kErase, {1, 6, 7})},
     {"expired, gone for the slow clock too, and there again", kNever,
      History()
          .set({0, 1, 2}, "a", 1, 110)
