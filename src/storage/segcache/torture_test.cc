@@ -389,6 +389,23 @@ TEST(Torture, NothingIsMissedWhileTheIndexGrows) {
   EXPECT_EQ(lost, 0U);
 }
 
+// Threads that add items in the same moment learn late of each other's: the index must not wait until its chains are
+// full, when each new item costs another.
+TEST(Torture, NothingIsLostWhileSeveralAddBetweenTurns) {
+  constexpr unsigned kHandles = 4;
+  constexpr std::uint32_t kEach = 100;
+  const auto handles = make_handles({.segments = 256, .segment_bytes = 64 * kKib}, 1, kHandles);
+  for (const auto& handle : handles) handle->turn(kNow);
+  for (std::uint32_t key = 0; key < kHandles * kEach; ++key) {
+    ASSERT_EQ(store(*handles[key % kHandles], key, 1), Status::kStored);
+  }
+  std::uint32_t lost = 0;
+  for (std::uint32_t key = 0; key < kHandles * kEach; ++key) {
+    lost += !shows(handles.front()->get(name_of(key)), key);
+  }
+  EXPECT_EQ(lost, 0U);
+}
+
 // How long a call may take while a thread is stuck. A write gives up after a tenth of a second; the rest is for slow
 // machines.
 class Stopwatch {
