@@ -68,7 +68,7 @@ void Store::turn(const Time& now) noexcept {
   work_ahead();
   if (several_) {
     grace_.enter(number_);
-    others_live_items_ = shared_->totals().live_items - tally_.get(segments_.epoch()).live_items;
+    count_others();
   }
   publish_gauges();
 }
@@ -93,8 +93,15 @@ void Store::close_outdated() noexcept {
   }
 }
 
+void Store::count_others() noexcept {
+  others_live_items_ = shared_->totals().live_items - tally_.get(segments_.epoch()).live_items;
+  inserts_ = 0;
+}
+
+// What the others have added since is looked up again before it can be much in an index of this size.
 void Store::grow() noexcept {
   inserted_ = false;
+  if (several_ && ++inserts_ * kCountOthersPart > index_.buckets()) count_others();
   index_.grow(static_cast<std::uint64_t>(std::max<std::int64_t>(0, tally_.live_items() + others_live_items_)));
 }
 

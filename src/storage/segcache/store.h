@@ -179,6 +179,7 @@ class Store {
   static constexpr std::size_t kNotes = 16;
   static constexpr std::uint32_t kOpenPart = 8;  // one part in so many of the segments may be open
   static constexpr int kGraceWaitMaxMs = 100;
+  static constexpr std::uint64_t kCountOthersPart = 4;
   // Ahead of need: for each byte written three are looked through, of which more than one is given up; and a little
   // even when nothing is written.
   static constexpr std::uint32_t kAheadPart = 3;
@@ -203,6 +204,7 @@ class Store {
   void begin_ahead() noexcept;
   void work_ahead() noexcept;
   void close_outdated() noexcept;
+  void count_others() noexcept;
   void grow() noexcept;
   void settle_if_idle() noexcept;
   void settle_noted() noexcept;
@@ -244,7 +246,8 @@ class Store {
   SegMetrics& metrics_;
   Tally& tally_;
   std::uint32_t now_sec_;
-  std::int64_t others_live_items_ = 0;  // as of the last turn
+  std::int64_t others_live_items_ = 0;  // as of the last count_others()
+  std::uint64_t inserts_ = 0;           // since then
   std::array<SegmentId, kChains> open_;
   std::uint32_t open_count_ = 0;
   SegmentId kept_ = kNoSegment;          // Wanted::keep of the present open_for()
