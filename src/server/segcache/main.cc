@@ -76,8 +76,12 @@ int main(int argc, char** argv) {
     }
     cache = std::make_unique<Cache>(seg, options, time.type(), surroundings);
     return server::Application{
-        .service = std::make_unique<core::ServiceFor<MemcacheBackend::Protocol, MemcacheBackend>>(
-            cache->backend, MemcacheBackend::Protocol(static_cast<std::uint32_t>(seg.max_value_size()))),
+        .services = {.make =
+                         [&] {
+                           return std::make_unique<core::ServiceFor<MemcacheBackend::Protocol, MemcacheBackend>>(
+                               cache->backend,
+                               MemcacheBackend::Protocol(static_cast<std::uint32_t>(seg.max_value_size())));
+                         }},
         .flush_all = [&] { cache->backend.flush_all(); },
         .segments = [&] { return segments_report(cache->storage.stats()); }};
   };
