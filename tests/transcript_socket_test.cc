@@ -267,7 +267,8 @@ class TranscriptOverSockets : public ::testing::TestWithParam<Setup> {
   testing::FakeHost host_;
   Storage seg_;
   storage::segcache::SegCache cache_{seg_, KeyHash(1), clock_.now()};
-  MemcacheBackend backend_{cache_, host_, clock_.now()};
+  backend::memcache::ServerState state_;
+  MemcacheBackend backend_{cache_, state_, host_, clock_.now()};
   const core::Services services_{.make = [this] {
     return std::make_unique<core::ServiceFor<MemcacheBackend::Protocol, MemcacheBackend>>(backend_);
   }};
