@@ -267,11 +267,14 @@ class TranscriptOverSockets : public ::testing::TestWithParam<Setup> {
   testing::FakeHost host_;
   Storage seg_;
   storage::segcache::SegCache cache_{seg_, KeyHash(1), clock_.now()};
-  MemcacheBackend backend_{cache_, host_, clock_.now()};
-  core::ServiceFor<MemcacheBackend::Protocol, MemcacheBackend> service_{backend_};
+  backend::memcache::ServerState state_;
+  MemcacheBackend backend_{cache_, state_, host_, clock_.now()};
+  const core::Services services_{.make = [this] {
+    return std::make_unique<core::ServiceFor<MemcacheBackend::Protocol, MemcacheBackend>>(backend_);
+  }};
   Folder folder_;
   Certificates certificates_{GetParam()};
-  core::Process process_{Options(GetParam(), folder_.path + "/socket"), service_, clock_,
+  core::Process process_{Options(GetParam(), folder_.path + "/socket"), services_, clock_,
                          certificates_.credentials ? &*certificates_.credentials : nullptr};
 };
 

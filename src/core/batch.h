@@ -19,10 +19,6 @@ namespace pelikan::core {
 class Batch {
  public:
   explicit Batch(BufferPool& pool) : requests(pool), input(pool), output(pool) {}
-  virtual ~Batch() = default;
-
-  // Executes as much as `limits` allow, and adds to `outcome` and `executed`. The storage's thread only.
-  virtual void execute(const ServeLimits& limits) = 0;
 
   // Nothing is left to execute.
   [[nodiscard]] bool done() const noexcept { return requests.empty(); }

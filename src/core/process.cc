@@ -95,12 +95,12 @@ std::string_view name_of(Execution execution) noexcept {
   return "";
 }
 
-Process::Process(const CoreOptions& options, Service& service, const Clock& clock,
+Process::Process(const CoreOptions& options, const Services& services, const Clock& clock,
                  const net::tls::Credentials* credentials)
     : credentials_(credentials),
       engine_(net::choose_engine(engine_named(options.net.engine()))),
       limit_(fit_open_files(options.server.max_connections(), options.worker.threads() + options.listener.threads())),
-      execution_(choose_execution(options, service.thread_safe())),
+      execution_(choose_execution(options, services.thread_safe)),
       drain_timeout_ms_(static_cast<int>(options.server.drain_timeout().count())),
       unix_path_(options.server.unix_socket()),
       signals_(block_signals()),
@@ -112,15 +112,17 @@ Process::Process(const CoreOptions& options, Service& service, const Clock& cloc
         "server.max_connections is {} instead of {}: the limit of open files allows no more (raise it with ulimit -n)",
         limit_.max(), options.server.max_connections());
   }
+  const std::uint64_t executing = execution_ == Execution::kShared ? options.worker.threads() : 1;
+  while (services_.size() < executing) services_.push_back(services.make());
   if (execution_ == Execution::kThread) {
-    storage_ = std::make_unique<StorageThread>(service, clock, options.server.buffer_memory().bytes);
+    storage_ = std::make_unique<StorageThread>(*services_.front(), clock, options.server.buffer_memory().bytes);
   }
-  make_workers(options, service, clock);
-  make_listeners(options, service, clock);
+  make_workers(options, clock);
+  make_listeners(options, clock);
   share_memory();
 }
 
-void Process::make_workers(const CoreOptions& options, Service& service, const Clock& clock) {
+void Process::make_workers(const CoreOptions& options, const Clock& clock) {
   WorkerSettings settings;
   settings.loop.engine = engine_.engine;
   settings.listeners = options.listener.threads();
@@ -130,12 +132,13 @@ void Process::make_workers(const CoreOptions& options, Service& service, const C
   settings.idle_timeout_sec = static_cast<std::uint32_t>((options.server.idle_timeout().count() + 999) / 1000);
   settings.wait_ms = static_cast<int>(options.worker.timeout());
   for (std::uint64_t i = 0; i < options.worker.threads(); ++i) {
+    Service& service = *services_[execution_ == Execution::kShared ? i : 0];
     workers_.push_back(std::make_unique<Worker>(settings, service, limit_, clock, storage_.get()));
   }
   cpu_ns_.resize(workers_.size());
 }
 
-void Process::make_listeners(const CoreOptions& options, const Service& service, const Clock& clock) {
+void Process::make_listeners(const CoreOptions& options, const Clock& clock) {
   std::vector<Worker*> workers;
   for (const auto& worker : workers_) workers.push_back(worker.get());
   for (std::uint64_t i = 0; i < options.listener.threads(); ++i) {
@@ -143,7 +146,7 @@ void Process::make_listeners(const CoreOptions& options, const Service& service,
     settings.loop.engine = engine_.engine;
     settings.loop.share_accepts = options.listener.threads() > 1;
     settings.index = i;
-    settings.refusal = service.refusal();
+    settings.refusal = services_.front()->refusal();
     settings.least_loaded = options.worker.balance() == "least_loaded";
     settings.credentials = credentials_;
     settings.handshake_timeout_ms = static_cast<std::uint64_t>(options.listener.handshake_timeout().count());

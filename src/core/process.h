@@ -1,6 +1,6 @@
 // A server process: listening sockets, the threads of docs/threads.md, signals, and an orderly end.
 //
-//   Process process(options, service, clock);   binds, probes the engine: throws one clear line when something is wrong
+//   Process process(options, services, clock);  binds, probes the engine: throws one clear line when something is wrong
 //   process.start();                            threads run, READY is told to the service manager
 //   process.wait(events);                       until TERM or INT; a second one ends the process at once
 //
@@ -43,7 +43,7 @@ class Process {
   };
 
   // `credentials`: for TLS on the TCP port; null: plain text. They outlive this.
-  Process(const CoreOptions& options, Service& service, const Clock& clock,
+  Process(const CoreOptions& options, const Services& services, const Clock& clock,
           const net::tls::Credentials* credentials = nullptr);
   ~Process();
 
@@ -53,7 +53,7 @@ class Process {
   // As TERM does. Any thread.
   static void request_shutdown() noexcept;
 
-  // Runs `task` where requests are executed (with a shared storage: on one of the workers). Any thread.
+  // Runs `task` where requests are executed (with a shared storage: on the first worker). Any thread.
   void post_to_storage(TaskQueue::Task task);
   // Closes the sessions that the credentials would no longer let in. Any thread.
   void recheck_sessions();
@@ -71,8 +71,8 @@ class Process {
   [[nodiscard]] std::string addresses() const;
 
  private:
-  void make_workers(const CoreOptions& options, Service& service, const Clock& clock);
-  void make_listeners(const CoreOptions& options, const Service& service, const Clock& clock);
+  void make_workers(const CoreOptions& options, const Clock& clock);
+  void make_listeners(const CoreOptions& options, const Clock& clock);
   void share_memory();
   void drain(const std::function<void()>& on_drain);
   [[nodiscard]] bool wait_for_workers();
@@ -88,7 +88,8 @@ class Process {
   net::Fd signals_;
   net::Fd worker_ended_;  // eventfd, counts
   std::vector<net::Listening> sockets_;
-  std::unique_ptr<StorageThread> storage_;  // null: workers execute
+  std::vector<std::unique_ptr<Service>> services_;  // one, or with a shared storage one per worker
+  std::unique_ptr<StorageThread> storage_;          // null: workers execute
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   Balancer balancer_;

@@ -140,7 +140,7 @@ bool Session::must_wait() noexcept {
 
 std::size_t Session::serve(std::string_view bytes) {
   if (must_wait()) return 0;
-  const ServeResult result = conversation_->serve(bytes, output_, kLimits);
+  const ServeResult result = worker_.service().serve(*conversation_, bytes, output_, kLimits);
   wanted_bytes_ = result.wanted;
   activity_ += result.requests;
   worker_.count_requests(result.requests);
@@ -163,7 +163,7 @@ void Session::finish_invalid() {
 // To the storage thread: what is left of the last batch, or all whole requests that are there.
 void Session::submit() {
   if (must_wait()) return;
-  if (batch_ == nullptr) batch_ = worker_.service().make_batch(worker_.buffers());
+  if (batch_ == nullptr) batch_ = std::make_unique<Batch>(worker_.buffers());
   if (batch_->done() && !collect_batch()) return;
   batch_->session = id_;
   batch_->output = std::move(output_);
@@ -175,7 +175,7 @@ void Session::submit() {
 // The requests view input_, so the batch takes it whole; the incomplete tail is copied back.
 bool Session::collect_batch() {
   const std::string_view bytes = input_.view();
-  const ServeResult result = conversation_->collect(bytes, batch_->requests, kBatchLimits);
+  const ServeResult result = worker_.service().collect(*conversation_, bytes, batch_->requests, kBatchLimits);
   wanted_bytes_ = result.wanted;
   const std::size_t used = std::min<std::uint64_t>(result.consumed, bytes.size());
   discard_bytes_ = result.consumed - used;

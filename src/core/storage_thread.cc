@@ -35,8 +35,8 @@ std::unique_ptr<Batch> StorageThread::Lane::receive() {
   return std::move(*batch);
 }
 
-StorageThread::StorageThread(Service& service, const Clock& clock, std::size_t buffer_bytes_max)
-    : service_(service), clock_(clock), buffers_(buffer_bytes_max) {}
+StorageThread::StorageThread(Service& service, const Clock& clock, std::size_t buffer_bytes_max, int wait_ms)
+    : service_(service), clock_(clock), buffers_(buffer_bytes_max), wait_ms_(wait_ms) {}
 
 StorageThread::Lane& StorageThread::add_lane(std::size_t batches_max, net::Loop& worker) {
   lanes_.push_back(std::unique_ptr<Lane>(new Lane(*this, std::bit_ceil(batches_max), worker)));
@@ -56,7 +56,10 @@ void StorageThread::stop() {
 void StorageThread::run() {
   bool busy = false;
   while (!stop_wanted_.load(std::memory_order_acquire)) {
-    if (!busy) waker_.wait(kWaitMs);
+    if (!busy) {
+      service_.rest();
+      waker_.wait(wait_ms_);
+    }
     service_.turn(clock_.now());
     tasks_.run();
     buffers_.set_bytes_elsewhere(memory_.bytes_outside(buffers_));
@@ -66,6 +69,7 @@ void StorageThread::run() {
     metrics_.event_loop.add();
     metrics_.queue_depth.set(static_cast<std::int64_t>(depth));
   }
+  service_.rest();
 }
 
 // All that is in the lane now: no more, so that no worker waits for another's flood.
@@ -88,7 +92,7 @@ void StorageThread::execute(Batch& batch) {
     batch.outcome = ServeStatus::kLimit;
     metrics_.batch_deferred.add();
   } else {
-    batch.execute({});
+    service_.execute(batch, {});
     metrics_.batch.add();
   }
   batch.leave();

@@ -71,8 +71,10 @@ class StorageThread {
     Published<std::size_t> received_{0};
   };
 
+  static constexpr int kWaitMs = 100;  // the storage has a turn at least so often: it expires items
+
   // `buffer_bytes_max` is the limit of all threads together.
-  StorageThread(Service& service, const Clock& clock, std::size_t buffer_bytes_max);
+  StorageThread(Service& service, const Clock& clock, std::size_t buffer_bytes_max, int wait_ms = kWaitMs);
 
   // REQUIRES: at most `batches_max` batches are under way in it at once; `worker` outlives the thread.
   [[nodiscard]] Lane& add_lane(std::size_t batches_max, net::Loop& worker);
@@ -87,8 +89,6 @@ class StorageThread {
   void post(TaskQueue::Task task);
 
  private:
-  static constexpr int kWaitMs = 100;  // the storage has a turn at least so often: it expires items
-
   [[nodiscard]] std::size_t take(Lane& lane);
   void execute(Batch& batch);
 
@@ -100,6 +100,7 @@ class StorageThread {
   std::vector<std::unique_ptr<Lane>> lanes_;
   TaskQueue tasks_;
   Waker waker_;
+  const int wait_ms_;
   std::atomic<bool> stop_wanted_{false};
 };
 

@@ -7,8 +7,6 @@
 #include <poll.h>
 #include <sys/resource.h>
 
-#include <chrono>
-#include <functional>
 #include <random>
 
 #include "core/workers_test_kit.h"
@@ -43,13 +41,6 @@ class StorageThreadTest : public WorkersTest {
   void TearDown() override {
     let_storage_go_on();
     WorkersTest::TearDown();
-  }
-  void wait_until(const std::function<bool()>& done) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(kPatienceSec);
-    while (!done()) {
-      ASSERT_LT(std::chrono::steady_clock::now(), end);
-      std::this_thread::yield();
-    }
   }
   // What `look` says on the first worker's thread.
   bool on_worker(const std::function<bool()>& look) {

@@ -69,25 +69,32 @@ void Worker::run() {
     for (const Slot& slot : slots_) {
       if (slot.session != nullptr) slot.session->close();
     }
-    if (!first) loop_->wait(settings_.wait_ms);
+    if (!first) wait(settings_.wait_ms);
     tasks_.run();
     adopt_established();
     collect_batches();
     loop_->dispatch();
     graveyard_.clear();
   }
+  if (lane_ == nullptr) service_.rest();
+}
+
+// Between two waits is a turn of the storage, too.
+void Worker::wait(int timeout_ms) {
+  if (lane_ == nullptr) service_.rest();
+  loop_->wait(timeout_ms);
+  now_ = clock_.now();
+  now_sec_ = now_.floor_sec;
+  if (lane_ == nullptr) service_.turn(now_);
 }
 
 // One turn of the loop; false when the worker has nothing left to do.
 bool Worker::turn() {
   const bool busy = !ready_.empty() || sweep_slot_ > 0 || rechecking_ || drain_ == Drain::kCollect;
-  loop_->wait(busy ? 0 : settings_.wait_ms);
-  now_ = clock_.now();
-  now_sec_ = now_.floor_sec;
+  wait(busy ? 0 : settings_.wait_ms);
   turn_requests_ = 0;
   shed_above_bytes_ = buffer_share();
   buffers_.set_bytes_elsewhere(memory_.bytes_outside(buffers_));
-  if (lane_ == nullptr) service_.turn(now_);
   tasks_.run();
   adopt_established();
   collect_batches();

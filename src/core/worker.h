@@ -79,7 +79,7 @@ struct ConnectionView {
 
 class Worker {
  public:
-  // `storage`: null when requests are executed here.
+  // `storage`: null when requests are executed here, by a service that no other thread executes with.
   Worker(const WorkerSettings& settings, Service& service, ConnectionLimit& limit, const Clock& clock,
          StorageThread* storage = nullptr);
   ~Worker();
@@ -124,7 +124,7 @@ class Worker {
   [[nodiscard]] const BufferPool& buffers() const noexcept { return buffers_; }
   [[nodiscard]] WorkerMetrics& metrics() noexcept { return metrics_; }
   [[nodiscard]] TlsFailureMetrics& tls_failures() noexcept { return tls_failures_; }
-  [[nodiscard]] const Service& service() const noexcept { return service_; }
+  [[nodiscard]] Service& service() noexcept { return service_; }
   [[nodiscard]] const Time& now() const noexcept { return now_; }
   [[nodiscard]] std::uint32_t idle_timeout_sec() const noexcept { return settings_.idle_timeout_sec; }
   [[nodiscard]] bool has_storage_thread() const noexcept { return lane_ != nullptr; }
@@ -155,6 +155,7 @@ class Worker {
   };
 
   [[nodiscard]] bool turn();
+  void wait(int timeout_ms);
   void adopt_established();
   void open(std::unique_ptr<Established> established);
   [[nodiscard]] std::uint32_t take_slot();

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -66,16 +68,16 @@ class WorkersTest : public ::testing::TestWithParam<net::Engine> {
   explicit WorkersTest(std::size_t connections_max = kConnectionsMax) : limit_(connections_max) {}
 
   void start(std::size_t workers, bool with_storage_thread, std::size_t buffer_bytes_max = 64u << 20) {
-    if (with_storage_thread) storage_thread_.emplace(service_, clock_, buffer_bytes_max);
+    if (with_storage_thread) storage_thread_.emplace(service_of(0), clock_, buffer_bytes_max, storage_wait_ms_);
     storage_.shared = !with_storage_thread;
     WorkerSettings settings;
     settings.loop.engine = GetParam();
     settings.buffer_bytes_max = buffer_bytes_max;
     settings.workers = workers;
-    settings.wait_ms = 5;
+    settings.wait_ms = wait_ms_;
     for (std::size_t i = 0; i < workers; ++i) {
-      workers_.push_back(
-          std::make_unique<Worker>(settings, service_, limit_, clock_, storage_thread_ ? &*storage_thread_ : nullptr));
+      workers_.push_back(std::make_unique<Worker>(settings, service_of(with_storage_thread ? 0 : i), limit_, clock_,
+                                                  storage_thread_ ? &*storage_thread_ : nullptr));
     }
     memory_ = {};
     for (auto& worker : workers_) {
@@ -129,7 +131,19 @@ class WorkersTest : public ::testing::TestWithParam<net::Engine> {
     bytes.resize(size);
     return bytes;
   }
+  static void wait_until(const std::function<bool()>& done) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(kPatienceSec);
+    while (!done()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), end);
+      std::this_thread::yield();
+    }
+  }
+  // Of worker `i`, or of the storage thread: one for all that may be called by several threads, unless a test has more.
+  virtual Service& service_of(std::size_t /*i*/) { return service_; }
   [[nodiscard]] std::size_t bytes_held() const { return memory_.bytes(); }
+
+  int wait_ms_ = 5;
+  int storage_wait_ms_ = StorageThread::kWaitMs;
   testing::FakeClock clock_;
   SlowEcho storage_;
   ServiceFor<EchoProtocol, SlowEcho> service_{storage_};

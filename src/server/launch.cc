@@ -54,7 +54,7 @@ void serve(const config::Config& config, const Settings& settings, const Applica
   const net::tls::Credentials* credentials =
       certificates.add(settings.tls, [&surroundings] { surroundings.process->recheck_sessions(); });
   const net::tls::Credentials* for_admin = admin_credentials(settings, credentials, certificates);
-  core::Process process(settings.core, *application.service, surroundings.clock, credentials);
+  core::Process process(settings.core, application.services, surroundings.clock, credentials);
   surroundings.process = &process;
   admin::AdminServer admin(settings.admin, make_hooks(process, certificates, application), for_admin);
   metrics::MemoryCollector memory;
@@ -78,6 +78,7 @@ void serve(const config::Config& config, const Settings& settings, const Applica
 // Everything that declares metrics, without the threads.
 std::string list_metrics(const MakeApplication& make, const Surroundings& surroundings) {
   const Application application = make(surroundings);
+  const auto service = application.services.make();
   const core::WorkerMetrics worker;
   const core::ListenerMetrics listener;
   const core::StorageMetrics storage;

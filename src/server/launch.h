@@ -41,7 +41,7 @@ struct Surroundings {
 
 // What a server adds to the framework.
 struct Application {
-  std::unique_ptr<core::Service> service;
+  core::Services services;
   // Both run where requests are executed.
   std::function<void()> flush_all = {};        // none: there is nothing to flush
   std::function<std::string()> segments = {};  // the admin port's `stats segments`

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "backend/memcache/decimal_value.h"
+#include "backend/memcache/decide.h"
 
 namespace pelikan::backend::memcache {
 namespace {
@@ -11,8 +11,6 @@ using protocol::memcache::Command;
 using protocol::memcache::Refusal;
 using protocol::memcache::Request;
 using protocol::memcache::Response;
-using storage::segcache::Item;
-using storage::segcache::Verdict;
 using storage::segcache::WriteResult;
 namespace wire = protocol::memcache;
 
@@ -54,50 +52,26 @@ void answer(const Request& request, MemcacheBackend::Reply& reply, std::string_v
   if (!request.noreply) reply(Response::line(line));
 }
 
-// What a store of `request` does to `current`; `outcome` is the reply if it is done.
-Verdict decide_store(const Request& request, std::uint32_t expire_at, const Item* current,
-                     std::string_view& outcome) noexcept {
-  const auto keep = [&](std::string_view line) {
-    outcome = line;
-    return Verdict::keep();
-  };
-  const auto grow = [&](std::string_view front, std::string_view back) {
-    return Verdict{Verdict::Kind::kStore, front, back, current->flags, current->expire_at};
-  };
-  switch (request.command) {
-    case Command::kAdd:
-      if (current) return keep(wire::kNotStored);
-      break;
-    case Command::kReplace:
-      if (!current) return keep(wire::kNotStored);
-      break;
-    case Command::kCas:
-      if (!current) return keep(wire::kNotFound);
-      if (current->cas != request.number) return keep(wire::kExists);
-      break;
-    case Command::kAppend:
-    case Command::kAppendrl: return current ? grow(current->value, request.value) : keep(wire::kNotStored);
-    case Command::kPrepend:
-    case Command::kPrependrl: return current ? grow(request.value, current->value) : keep(wire::kNotStored);
-    default: break;
-  }
-  return Verdict::store(request.value, request.flags, expire_at);
-}
-
 }  // namespace
 
-MemcacheBackend::MemcacheBackend(SegCache& cache, Host& host, const Time& start, TimeType time_type)
-    : cache_(cache), host_(host), stats_(cache, host, counters_, prefixes_), now_(start), time_type_(time_type) {}
+MemcacheBackend::MemcacheBackend(SegCache& cache, ServerState& state, Host& host, const Time& start, TimeType time_type)
+    : cache_(cache),
+      state_(state),
+      host_(host),
+      counters_(state.add_counters()),
+      prefixes_(state.prefixes()),
+      stats_(cache, host, state),
+      now_(start),
+      time_type_(time_type) {}
 
 void MemcacheBackend::turn(const Time& now) noexcept {
   now_ = now;
   cache_.turn(now);
-  if (flush_at_sec_ != 0 && flush_at_sec_ <= now.floor_sec) flush_all();
+  state_.flush_if_due(now.floor_sec, [this] { cache_.flush(); });
 }
 
 void MemcacheBackend::flush_all() noexcept {
-  flush_at_sec_ = 0;
-  cache_.flush();
+  state_.flush_now([this] { cache_.flush(); });
 }
 
 void MemcacheBackend::look_ahead(std::span<Request> requests) const noexcept {
@@ -215,14 +189,9 @@ void MemcacheBackend::store(const Request& request, Reply& reply) {
   counters.commands.add();
   prefixes_.count_set(request.key);
 
-  const std::uint32_t expire_at = deadline_of(request.exptime, now_, time_type_);
-  std::string_view outcome = wire::kStored;
-  std::size_t bytes = 0;
-  const WriteResult result = cache_.write(key_of(request), [&](const Item* current) {
-    const Verdict verdict = decide_store(request, expire_at, current, outcome);
-    bytes = verdict.front.size() + verdict.back.size();
-    return verdict;
-  });
+  StoreDecision decision(request, deadline_of(request.exptime, now_, time_type_));
+  const WriteResult result = cache_.write(key_of(request), decision);
+  std::string_view outcome = decision.outcome();
   switch (result.status) {
     case WriteResult::Status::kNoSpace: return store_without_room(request, reply);
     case WriteResult::Status::kTooLarge:  // only what append and prepend would have made of it
@@ -231,7 +200,7 @@ void MemcacheBackend::store(const Request& request, Reply& reply) {
     case WriteResult::Status::kStored:
       counters.stored.add();
       if (request.command < Command::kAppendrl) break;
-      if (!request.noreply) reply(Response::of_number(bytes));
+      if (!request.noreply) reply(Response::of_number(decision.bytes()));
       return;
     default: break;
   }
@@ -261,27 +230,18 @@ void MemcacheBackend::change_number(const Request& request, Reply& reply) {
   KeyedCounters& counters = up ? counters_.incr : counters_.decr;
   counters.commands.add();
 
-  bool found = false;
-  std::optional<std::uint64_t> number;
-  DecimalText text(0, 0);
-  const WriteResult result = cache_.write(key_of(request), [&](const Item* current) {
-    found = current != nullptr;
-    if (found) number = decimal_of_value(current->value);
-    if (!number) return Verdict::keep();
-    number = up ? *number + request.number : *number - std::min(*number, request.number);
-    text = DecimalText(*number, current->value.size());
-    return Verdict::store(text.view(), current->flags, current->expire_at);
-  });
-  if (!found) {
+  NumberDecision decision(up, request.number);
+  const WriteResult result = cache_.write(key_of(request), decision);
+  if (!decision.found()) {
     counters.misses.add();
     return answer(request, reply, wire::kNotFound);
   }
   if (result.status != WriteResult::Status::kStored) {
     counters.refused.add();
-    return answer(request, reply, number ? wire::kNoMemory : wire::kNonNumeric);
+    return answer(request, reply, decision.number() ? wire::kNoMemory : wire::kNonNumeric);
   }
   counters.hits.add();
-  if (!request.noreply) reply(Response::of_number(*number));
+  if (!request.noreply) reply(Response::of_number(*decision.number()));
 }
 
 void MemcacheBackend::erase(const Request& request, Reply& reply) {
@@ -312,7 +272,7 @@ void MemcacheBackend::flush_all(const Request& request, Reply& reply) noexcept {
   if (at_sec <= now_.floor_sec) {
     flush_all();
   } else {
-    flush_at_sec_ = at_sec;
+    state_.flush_later(at_sec);
   }
   answer(request, reply, wire::kOk);
 }

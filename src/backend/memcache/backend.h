@@ -1,17 +1,17 @@
-// Makes the segment cache answer the memcache protocol.
-// Owner:    the server. Threads: the one that owns the cache.
+// Makes the segment cache answer the memcache protocol: one per thread that executes requests, each with its own handle
+// of the cache. What clients see of the server, rather than of a worker, is in the ServerState that all share.
+// Owner:    the server. Threads: its own.
 // Time:     turn() once per loop turn, before its requests; nothing here asks for the time.
 // Replies:  composed one by one straight from the cache's memory; a request with noreply gives none.
 // Failure:  none: whatever a client sends is answered, or ends its session.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 
 #include "backend/memcache/counters.h"
 #include "backend/memcache/host.h"
-#include "backend/memcache/prefixes.h"
+#include "backend/memcache/server_state.h"
 #include "backend/memcache/stats.h"
 #include "base/clock.h"
 #include "protocol/memcache/memcache.h"
@@ -32,8 +32,9 @@ class MemcacheBackend {
   using Reply = Replies<Protocol>;
   using SegCache = storage::segcache::SegCache;
 
-  // REQUIRES: cache and host outlive this.
-  MemcacheBackend(SegCache& cache, Host& host, const Time& start, TimeType time_type = TimeType::kMemcache);
+  // REQUIRES: cache, state and host outlive this.
+  MemcacheBackend(SegCache& cache, ServerState& state, Host& host, const Time& start,
+                  TimeType time_type = TimeType::kMemcache);
 
   // Turns the cache, too.
   void turn(const Time& now) noexcept;
@@ -59,13 +60,13 @@ class MemcacheBackend {
   void shutdown(const Request& request, Reply& reply);
 
   SegCache& cache_;
+  ServerState& state_;
   Host& host_;
-  Counters counters_;
-  Prefixes prefixes_;
+  Counters& counters_;  // of this backend
+  Prefixes& prefixes_;  // of all
   StatsReport stats_;
   Time now_;
   TimeType time_type_;
-  std::uint32_t flush_at_sec_ = 0;  // a delayed flush_all; 0 = none
 };
 static_assert(LookingAhead<MemcacheBackend, protocol::memcache::Protocol>);
 

@@ -1,6 +1,6 @@
 // What the memcache commands count, where it happens. Names as Pelikan's: x = commands, x_ex = refused, the rest are
 // outcomes.
-// Owner: the backend. Threads: written by its thread, read by any.
+// Owner: the ServerState, one per backend. Threads: written by that backend's, read by any.
 #pragma once
 
 #include "metrics/metrics.h"

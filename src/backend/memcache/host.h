@@ -1,6 +1,6 @@
 // What the memcache commands need to know of, and ask of, the process they run in: the rest of `stats`, and `shutdown`.
-// Owner:   the server's core implements it. Threads: called on the thread that owns the backend, at most once per stats
-//          command; implementations read published counters.
+// Owner:   the server's core implements it. Threads: called by every backend on its own; a few times per stats or
+//          version command; implementations read published counters.
 #pragma once
 
 #include <cstdint>

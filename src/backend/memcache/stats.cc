@@ -26,7 +26,7 @@ constexpr std::size_t kBucketBytes = 64;
 
 // Where the numbers come from, read once per command.
 struct Sources {
-  const Counters& counters;
+  const ServerState& state;
   storage::segcache::Stats store;
   HostCounts host;
   HostSettings settings;
@@ -39,16 +39,24 @@ struct Field {
 };
 
 std::uint64_t zero(const Sources&) { return 0; }
-std::uint64_t cmd_set(const Sources& s) {
+
+// Two readings of what threads go on writing may be a moment apart.
+std::uint64_t difference(std::uint64_t more, std::uint64_t less) noexcept { return more - std::min(more, less); }
+
+std::uint64_t stores(const Counters& counters) {
   std::uint64_t sum = 0;
-  for (const StoreCounters* c : {&s.counters.set, &s.counters.add, &s.counters.replace, &s.counters.append,
-                                 &s.counters.prepend, &s.counters.cas}) {
-    sum += c->commands.value() - c->refused.value();
+  for (const StoreCounters* c :
+       {&counters.set, &counters.add, &counters.replace, &counters.append, &counters.prepend, &counters.cas}) {
+    sum += difference(c->commands.value(), c->refused.value());
   }
   return sum;
 }
 
 #define COUNT(expression) [](const Sources& s) -> std::uint64_t { return expression; }
+#define SUM(expression)                                                                \
+  [](const Sources& s) -> std::uint64_t {                                              \
+    return s.state.sum([](const Counters& c) -> std::uint64_t { return expression; }); \
+  }
 // In memcached's order. What it has and is missing here counts something we have no means to know.
 constexpr Field kFields[] = {
     {"max_connections", COUNT(s.settings.max_connections)},
@@ -61,31 +69,28 @@ constexpr Field kFields[] = {
     {"response_obj_bytes", zero},
     {"read_buf_bytes", COUNT(s.host.connection_bytes)},
     {"read_buf_oom", zero},
-    {"cmd_get", COUNT(s.counters.get.keys.value() + s.counters.gets.keys.value()), true},
-    {"cmd_set", cmd_set, true},
-    {"cmd_flush", COUNT(s.counters.flush_all.value()), true},
+    {"cmd_get", SUM(c.get.keys.value() + c.gets.keys.value()), true},
+    {"cmd_set", SUM(stores(c)), true},
+    {"cmd_flush", SUM(c.flush_all.value()), true},
     {"cmd_touch",
-     COUNT(s.counters.touch.commands.value() - s.counters.touch.refused.value() + s.counters.gat.keys.value() +
-           s.counters.gats.keys.value()),
+     SUM(difference(c.touch.commands.value(), c.touch.refused.value()) + c.gat.keys.value() + c.gats.keys.value()),
      true},
     {"cmd_meta", zero},
-    {"get_hits", COUNT(s.counters.get.hits.value() + s.counters.gets.hits.value()), true},
-    {"get_misses", COUNT(s.counters.get.misses.value() + s.counters.gets.misses.value()), true},
-    {"delete_misses", COUNT(s.counters.erase.misses.value()), true},
-    {"delete_hits", COUNT(s.counters.erase.hits.value()), true},
-    {"incr_misses", COUNT(s.counters.incr.misses.value()), true},
-    {"incr_hits", COUNT(s.counters.incr.hits.value()), true},
-    {"decr_misses", COUNT(s.counters.decr.misses.value()), true},
-    {"decr_hits", COUNT(s.counters.decr.hits.value()), true},
-    {"cas_misses", COUNT(s.counters.cas.not_stored.value()), true},
-    {"cas_hits", COUNT(s.counters.cas.stored.value()), true},
-    {"cas_badval", COUNT(s.counters.cas_exists.value()), true},
-    {"touch_hits", COUNT(s.counters.touch.hits.value() + s.counters.gat.hits.value() + s.counters.gats.hits.value()),
-     true},
-    {"touch_misses",
-     COUNT(s.counters.touch.misses.value() + s.counters.gat.misses.value() + s.counters.gats.misses.value()), true},
-    {"store_too_large", COUNT(s.counters.too_large.value()), true},
-    {"store_no_memory", COUNT(s.counters.no_memory.value()), true},
+    {"get_hits", SUM(c.get.hits.value() + c.gets.hits.value()), true},
+    {"get_misses", SUM(c.get.misses.value() + c.gets.misses.value()), true},
+    {"delete_misses", SUM(c.erase.misses.value()), true},
+    {"delete_hits", SUM(c.erase.hits.value()), true},
+    {"incr_misses", SUM(c.incr.misses.value()), true},
+    {"incr_hits", SUM(c.incr.hits.value()), true},
+    {"decr_misses", SUM(c.decr.misses.value()), true},
+    {"decr_hits", SUM(c.decr.hits.value()), true},
+    {"cas_misses", SUM(c.cas.not_stored.value()), true},
+    {"cas_hits", SUM(c.cas.stored.value()), true},
+    {"cas_badval", SUM(c.cas_exists.value()), true},
+    {"touch_hits", SUM(c.touch.hits.value() + c.gat.hits.value() + c.gats.hits.value()), true},
+    {"touch_misses", SUM(c.touch.misses.value() + c.gat.misses.value() + c.gats.misses.value()), true},
+    {"store_too_large", SUM(c.too_large.value()), true},
+    {"store_no_memory", SUM(c.no_memory.value()), true},
     {"auth_cmds", zero},
     {"auth_errors", zero},
     {"idle_kicks", COUNT(s.host.idle_kicks), true},
@@ -131,19 +136,23 @@ constexpr Field kFields[] = {
     {"direct_reclaims", zero},
     {"lru_bumps_dropped", zero},
 };
+#undef SUM
 #undef COUNT
-static_assert(std::size(kFields) <= StatsReport::kFieldsMax);
+static_assert(std::size(kFields) <= std::tuple_size_v<ServerState::Baseline>);
 
-using Baseline = std::array<std::uint64_t, StatsReport::kFieldsMax>;
-
-Sources sources(const Counters& counters, const storage::segcache::SegCache& cache, const Host& host) {
-  return {counters, cache.stats(), host.counts(), host.settings()};
+Sources sources(const ServerState& state, const storage::segcache::SegCache& cache, const Host& host) {
+  return {state, cache.stats(), host.counts(), host.settings()};
 }
 
-std::uint64_t value_of(std::string_view name, const Sources& from, const Baseline& baseline) {
+// REQUIRES: `baseline` was taken before `from`.
+std::uint64_t value_of(const Field& field, const Sources& from, const ServerState::Baseline& baseline) {
+  return difference(field.read(from), baseline[static_cast<std::size_t>(&field - kFields)]);
+}
+
+std::uint64_t value_of(std::string_view name, const Sources& from, const ServerState::Baseline& baseline) {
   const auto field = std::ranges::find(kFields, name, &Field::name);
   CHECK(field != std::end(kFields));
-  return field->read(from) - baseline[static_cast<std::size_t>(field - std::begin(kFields))];
+  return value_of(*field, from, baseline);
 }
 
 std::string seconds(const timeval& time) {
@@ -170,7 +179,7 @@ void end(Reply& reply) { reply(Response::line(wire::kEnd)); }
 
 }  // namespace
 
-void StatsReport::answer(std::string_view arguments, const Time& now, Reply& reply) {
+void StatsReport::answer(std::string_view arguments, const Time& now, Reply& reply) const {
   std::string_view rest = arguments;
   const std::string_view sub = next_word(rest);
   if (sub.empty()) return general(now, reply);
@@ -193,7 +202,8 @@ void StatsReport::answer(std::string_view arguments, const Time& now, Reply& rep
 }
 
 void StatsReport::general(const Time& now, Reply& reply) const {
-  const Sources from = sources(counters_, cache_, host_);
+  const ServerState::Baseline baseline = state_.baseline();
+  const Sources from = sources(state_, cache_, host_);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   reply(Response::stat("pid", static_cast<std::uint64_t>(getpid())));
@@ -205,18 +215,18 @@ void StatsReport::general(const Time& now, Reply& reply) const {
   reply(Response::stat("pointer_size", sizeof(void*) * 8));
   reply(Response::stat("rusage_user", seconds(usage.ru_utime)));
   reply(Response::stat("rusage_system", seconds(usage.ru_stime)));
-  for (std::size_t i = 0; i < std::size(kFields); ++i) {
-    reply(Response::stat(kFields[i].name, kFields[i].read(from) - baseline_[i]));
-  }
+  for (const Field& field : kFields) reply(Response::stat(field.name, value_of(field, from, baseline)));
   end(reply);
 }
 
-void StatsReport::reset() {
-  const Sources from = sources(counters_, cache_, host_);
-  for (std::size_t i = 0; i < std::size(kFields); ++i) {
-    if (kFields[i].resets) baseline_[i] = kFields[i].read(from);
-  }
-  prefixes_.clear();
+void StatsReport::reset() const {
+  state_.reset_stats([this](ServerState::Baseline& baseline) {
+    const Sources from = sources(state_, cache_, host_);
+    for (std::size_t i = 0; i < std::size(kFields); ++i) {
+      if (kFields[i].resets) baseline[i] = kFields[i].read(from);
+    }
+  });
+  state_.prefixes().clear();
 }
 
 void StatsReport::settings(Reply& reply) const {
@@ -233,7 +243,7 @@ void StatsReport::settings(Reply& reply) const {
   reply(Response::stat("evictions", cache_.stats().evicts ? "on" : "off"));
   reply(Response::stat("num_threads", host.threads));
   reply(Response::stat("stat_key_prefix", ":"));
-  reply(Response::stat("detail_enabled", yes_no(prefixes_.enabled())));
+  reply(Response::stat("detail_enabled", yes_no(state_.prefixes().enabled())));
   reply(Response::stat("cas_enabled", "yes"));
   reply(Response::stat("tcp_backlog", host.backlog));
   reply(Response::stat("binding_protocol", "ascii"));
@@ -266,15 +276,16 @@ void StatsReport::settings(Reply& reply) const {
 }
 
 void StatsReport::items(Reply& reply) const {
-  const Sources from = sources(counters_, cache_, host_);
+  const ServerState::Baseline baseline = state_.baseline();
+  const Sources from = sources(state_, cache_, host_);
   if (from.store.items != 0) {
     reply(Response::stat("items:1:number", from.store.items));
     reply(Response::stat("items:1:age", from.store.oldest_age_sec));
     reply(Response::stat("items:1:mem_requested", from.store.live_bytes));
-    reply(Response::stat("items:1:evicted", value_of("evictions", from, baseline_)));
-    reply(Response::stat("items:1:outofmemory", value_of("store_no_memory", from, baseline_)));
+    reply(Response::stat("items:1:evicted", value_of("evictions", from, baseline)));
+    reply(Response::stat("items:1:outofmemory", value_of("store_no_memory", from, baseline)));
     reply(Response::stat("items:1:tailrepairs", 0));
-    reply(Response::stat("items:1:reclaimed", value_of("reclaimed", from, baseline_)));
+    reply(Response::stat("items:1:reclaimed", value_of("reclaimed", from, baseline)));
     reply(Response::stat("items:1:lrutail_reflocked", 0));
     reply(Response::stat("items:1:moves_to_cold", 0));
     reply(Response::stat("items:1:moves_to_warm", 0));
@@ -286,7 +297,8 @@ void StatsReport::items(Reply& reply) const {
 
 // A segment stands for a page of one chunk.
 void StatsReport::slabs(Reply& reply) const {
-  const Sources from = sources(counters_, cache_, host_);
+  const ServerState::Baseline baseline = state_.baseline();
+  const Sources from = sources(state_, cache_, host_);
   const std::uint64_t used = from.store.segments - from.store.segments_free;
   reply(Response::stat("1:chunk_size", from.store.segment_bytes));
   reply(Response::stat("1:chunks_per_page", 1));
@@ -295,14 +307,14 @@ void StatsReport::slabs(Reply& reply) const {
   reply(Response::stat("1:used_chunks", used));
   reply(Response::stat("1:free_chunks", from.store.segments_free));
   reply(Response::stat("1:free_chunks_end", 0));
-  reply(Response::stat("1:get_hits", value_of("get_hits", from, baseline_)));
-  reply(Response::stat("1:cmd_set", value_of("cmd_set", from, baseline_)));
-  reply(Response::stat("1:delete_hits", value_of("delete_hits", from, baseline_)));
-  reply(Response::stat("1:incr_hits", value_of("incr_hits", from, baseline_)));
-  reply(Response::stat("1:decr_hits", value_of("decr_hits", from, baseline_)));
-  reply(Response::stat("1:cas_hits", value_of("cas_hits", from, baseline_)));
-  reply(Response::stat("1:cas_badval", value_of("cas_badval", from, baseline_)));
-  reply(Response::stat("1:touch_hits", value_of("touch_hits", from, baseline_)));
+  reply(Response::stat("1:get_hits", value_of("get_hits", from, baseline)));
+  reply(Response::stat("1:cmd_set", value_of("cmd_set", from, baseline)));
+  reply(Response::stat("1:delete_hits", value_of("delete_hits", from, baseline)));
+  reply(Response::stat("1:incr_hits", value_of("incr_hits", from, baseline)));
+  reply(Response::stat("1:decr_hits", value_of("decr_hits", from, baseline)));
+  reply(Response::stat("1:cas_hits", value_of("cas_hits", from, baseline)));
+  reply(Response::stat("1:cas_badval", value_of("cas_badval", from, baseline)));
+  reply(Response::stat("1:touch_hits", value_of("touch_hits", from, baseline)));
   reply(Response::stat("active_slabs", 1));
   reply(Response::stat("total_malloced", from.store.heap_bytes));
   end(reply);
@@ -329,13 +341,13 @@ void StatsReport::connections(Reply& reply) const {
   end(reply);
 }
 
-void StatsReport::detail(std::string_view word, Reply& reply) {
+void StatsReport::detail(std::string_view word, Reply& reply) const {
   if (word == "on" || word == "off") {
-    prefixes_.enable(word == "on");
+    state_.prefixes().enable(word == "on");
     return reply(Response::line(wire::kOk));
   }
   if (word != "dump") return reply(Response::line(wire::kBadDetail));
-  prefixes_.each([&](std::string_view prefix, const Prefixes::Counts& counts) {
+  state_.prefixes().each([&](std::string_view prefix, const Prefixes::Counts& counts) {
     std::string line = "PREFIX ";
     line.append(prefix).append(" get ").append(std::to_string(counts.gets));
     line.append(" hit ").append(std::to_string(counts.hits)).append(" set ").append(std::to_string(counts.sets));

@@ -1,17 +1,15 @@
 // The `stats` command: every number from the counter of the mechanism it names. A field of memcached's whose mechanism
 // does not exist here is printed as 0 where 0 is the true count, and left out otherwise. The whole store is presented
-// as one slab class, 1.
-// Owner:   the backend. Threads: its thread.
+// as one slab class, 1. The numbers are those of the server: sums over all backends.
+// Owner:   a backend. Threads: its thread.
 // Limits:  kConnectionsMax connections listed, kDumpBytesMax of cachedump.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string_view>
 
-#include "backend/memcache/counters.h"
 #include "backend/memcache/host.h"
-#include "backend/memcache/prefixes.h"
+#include "backend/memcache/server_state.h"
 #include "base/clock.h"
 #include "protocol/memcache/memcache.h"
 #include "storage/segcache/segcache.h"
@@ -25,13 +23,12 @@ class StatsReport {
 
   static constexpr std::size_t kConnectionsMax = 4096;
   static constexpr std::size_t kDumpBytesMax = 2 * 1024 * 1024;
-  static constexpr std::size_t kFieldsMax = 96;
 
-  StatsReport(const SegCache& cache, const Host& host, const Counters& counters, Prefixes& prefixes) noexcept
-      : cache_(cache), host_(host), counters_(counters), prefixes_(prefixes) {}
+  StatsReport(const SegCache& cache, const Host& host, ServerState& state) noexcept
+      : cache_(cache), host_(host), state_(state) {}
 
   // `arguments` is what followed "stats".
-  void answer(std::string_view arguments, const Time& now, Reply& reply);
+  void answer(std::string_view arguments, const Time& now, Reply& reply) const;
 
  private:
   void general(const Time& now, Reply& reply) const;
@@ -40,16 +37,13 @@ class StatsReport {
   void slabs(Reply& reply) const;
   void memory(Reply& reply) const;
   void connections(Reply& reply) const;
-  void detail(std::string_view word, Reply& reply);
+  void detail(std::string_view word, Reply& reply) const;
   void cachedump(std::string_view arguments, const Time& now, Reply& reply) const;
-  void reset();
+  void reset() const;
 
   const SegCache& cache_;
   const Host& host_;
-  const Counters& counters_;
-  Prefixes& prefixes_;
-  // What the counters were at the last `stats reset`, by their place in the table of fields.
-  std::array<std::uint64_t, kFieldsMax> baseline_{};
+  ServerState& state_;
 };
 
 }  // namespace pelikan::backend::memcache

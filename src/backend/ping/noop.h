@@ -1,4 +1,4 @@
-// The storage that stores nothing: it answers every PING. One for all sessions of all workers.
+// The storage that stores nothing: it answers every PING. One for all workers: any number of threads may call it.
 #pragma once
 
 #include "protocol/ping/ping.h"
@@ -7,7 +7,6 @@
 namespace pelikan::backend::ping {
 
 struct Noop {
-  static constexpr bool kThreadSafe = true;
   void execute(const protocol::ping::Request&, Replies<protocol::ping::Protocol>& reply) { reply({}); }
 };
 static_assert(StorageFor<Noop, protocol::ping::Protocol>);

@@ -10,6 +10,9 @@ int main(int argc, char** argv) {
   return server::launch(
       argc, argv, "pelikan-pingserver", "answers PING with PONG", {}, [&](const server::Surroundings&) {
         return server::Application{
-            .service = std::make_unique<core::ServiceFor<protocol::ping::Protocol, backend::ping::Noop>>(storage)};
+            .services = {.thread_safe = true, .make = [&] {
+                           return std::make_unique<core::ServiceFor<protocol::ping::Protocol, backend::ping::Noop>>(
+                               storage);
+                         }}};
       });
 }

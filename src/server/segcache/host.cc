@@ -42,14 +42,14 @@ ProcessHost::ProcessHost(const Surroundings& surroundings, bool shutdown_enabled
 }
 
 const HostSettings& ProcessHost::settings() const {
-  if (settings_.max_connections == 0) {
+  std::call_once(completed_, [this] {
     core::Process& process = *surroundings_.process;
     settings_.engine = process.worker().loop().engine_name();
     settings_.engine_reason = process.engine().reason;
     settings_.execution = core::name_of(process.execution());
     settings_.max_connections = process.max_connections();
     settings_.tcp_port = process.tcp_port();
-  }
+  });
   return settings_;
 }
 

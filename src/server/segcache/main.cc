@@ -1,7 +1,13 @@
 // pelikan-segcache: a memcached-compatible cache on segment storage.
 #include <fmt/format.h>
 
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "backend/memcache/backend.h"
+#include "base/check.h"
 #include "core/service.h"
 #include "protocol/memcache/memcache.h"
 #include "server/launch.h"
@@ -13,6 +19,7 @@ namespace {
 
 using namespace pelikan;
 using backend::memcache::MemcacheBackend;
+using backend::memcache::ServerState;
 using backend::memcache::TimeType;
 using storage::segcache::SegCache;
 using storage::segcache::SegOptions;
@@ -40,17 +47,52 @@ struct TimeOptions : config::Section {
   }
 };
 
-// Storage, backend and service: one owner, in the order they depend on each other.
-struct Cache {
+// Whether each worker may have a handle of the storage.
+bool storage_is_thread_safe(const SegOptions& /*seg*/, const core::CoreOptions& /*core*/) { return false; }
+
+// The storage, for so many threads.
+std::unique_ptr<SegCache> make_storage(const SegOptions& seg, const Time& start, std::uint64_t /*threads*/) {
+  return std::make_unique<SegCache>(seg, KeyHash{}, start);
+}
+
+// One more handle of it.
+std::unique_ptr<SegCache> share(SegCache& /*storage*/) {
+  CHECK(false && "the storage is not thread-safe");
+  return nullptr;
+}
+
+// Storage, and a backend with a handle of it for each thread that executes requests: one owner, in the order they
+// depend on each other.
+class Cache {
+ public:
   Cache(const SegOptions& seg, const MemcacheOptions& options, TimeType time_type,
         const server::Surroundings& surroundings)
-      : host(surroundings, options.shutdown_command()),
-        storage(seg, KeyHash{}, surroundings.clock.now()),
-        backend(storage, host, surroundings.clock.now(), time_type) {}
+      : thread_safe_(storage_is_thread_safe(seg, surroundings.settings.core)),
+        time_type_(time_type),
+        start_(surroundings.clock.now()),
+        host_(surroundings, options.shutdown_command()) {
+    const core::CoreOptions& core = surroundings.settings.core;
+    const bool shared = core::choose_execution(core, thread_safe_) == core::Execution::kShared;
+    handles_.push_back(make_storage(seg, start_, shared ? core.worker.threads() : 1));
+  }
 
-  server::segcache::ProcessHost host;
-  SegCache storage;
-  MemcacheBackend backend;
+  [[nodiscard]] bool thread_safe() const noexcept { return thread_safe_; }
+  // For one more thread. What the first one's thread executes may use first().
+  MemcacheBackend& add_backend() {
+    if (!backends_.empty()) handles_.push_back(share(*handles_.front()));
+    return backends_.emplace_back(*handles_.back(), state_, host_, start_, time_type_);
+  }
+  [[nodiscard]] MemcacheBackend& first() noexcept { return backends_.front(); }
+  [[nodiscard]] storage::segcache::Stats stats() const { return handles_.front()->stats(); }
+
+ private:
+  bool thread_safe_;
+  TimeType time_type_;
+  Time start_;
+  ServerState state_;
+  server::segcache::ProcessHost host_;
+  std::vector<std::unique_ptr<SegCache>> handles_;
+  std::deque<MemcacheBackend> backends_;
 };
 
 std::string segments_report(const storage::segcache::Stats& stats) {
@@ -75,11 +117,13 @@ int main(int argc, char** argv) {
       seg.fit_into(server::limit_memory(surroundings.settings, options.memory_limit(), SegOptions::kFitBytesMin));
     }
     cache = std::make_unique<Cache>(seg, options, time.type(), surroundings);
-    return server::Application{
-        .service = std::make_unique<core::ServiceFor<MemcacheBackend::Protocol, MemcacheBackend>>(
-            cache->backend, MemcacheBackend::Protocol(static_cast<std::uint32_t>(seg.max_value_size()))),
-        .flush_all = [&] { cache->backend.flush_all(); },
-        .segments = [&] { return segments_report(cache->storage.stats()); }};
+    const auto make_service = [&] {
+      return std::make_unique<core::ServiceFor<MemcacheBackend::Protocol, MemcacheBackend>>(
+          cache->add_backend(), MemcacheBackend::Protocol(static_cast<std::uint32_t>(seg.max_value_size())));
+    };
+    return server::Application{.services = {.thread_safe = cache->thread_safe(), .make = make_service},
+                               .flush_all = [&] { cache->first().flush_all(); },
+                               .segments = [&] { return segments_report(cache->stats()); }};
   };
   return server::launch(argc, argv, "pelikan-segcache", "a memcached-compatible cache on segment storage",
                         {&seg, &options, &time}, make);

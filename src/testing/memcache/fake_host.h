@@ -1,6 +1,7 @@
 // A process for the memcache backend to run in: says what the test told it to say, and remembers what it was asked.
 #pragma once
 
+#include <atomic>
 #include <vector>
 
 #include "backend/memcache/host.h"
@@ -22,7 +23,7 @@ class FakeHost final : public backend::memcache::Host {
   backend::memcache::HostSettings fake_settings;
   backend::memcache::HostCounts fake_counts;
   std::vector<backend::memcache::HostConnection> fake_connections;
-  unsigned fake_verbosity = 0;
+  std::atomic<unsigned> fake_verbosity{0};  // any thread, as of a real host
   int plain_shutdowns = 0;
   int graceful_shutdowns = 0;
 };

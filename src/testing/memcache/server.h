@@ -37,7 +37,8 @@ struct MemcacheServer {
   FakeHost host;
   Options options;
   storage::segcache::SegCache cache{options, KeyHash(1), clock.now()};
-  backend::memcache::MemcacheBackend backend{cache, host, clock.now()};
+  backend::memcache::ServerState state;
+  backend::memcache::MemcacheBackend backend{cache, state, host, clock.now()};
 };
 
 }  // namespace pelikan::testing
