@@ -50,6 +50,7 @@ def segcache(*settings):
 
 
 KINDS = (ping('worker.threads=1'), segcache('worker.threads=1'), ping('worker.threads=3'),
+         segcache('worker.threads=4', 'storage.execution=shared', 'seg.segment_size=64KB'),
          segcache('worker.threads=4', 'storage.execution=thread'))
 TRANSPORTS = (None, 'TLSv1_2', 'TLSv1_3')
 

@@ -1,6 +1,7 @@
 // The protocol's transcript against a whole server in this process: listener, workers, backend and storage; on both
-// engines; with one worker that owns the storage, and with four and a storage thread; over TCP in plain text, TLS 1.2,
-// TLS 1.3 and TLS with client certificates, and over the unix socket; and with two listeners that do the handshakes.
+// engines; with one worker that owns the storage, with four that share it, and with four and a storage thread; over TCP
+// in plain text, TLS 1.2, TLS 1.3 and TLS with client certificates, and over the unix socket; and with two listeners
+// that do the handshakes.
 // Whole, and cut at every byte with the server given time to see the first part alone: over TLS the two parts are two
 // records.
 //
@@ -12,6 +13,8 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +33,7 @@ namespace pelikan {
 namespace {
 
 using backend::memcache::MemcacheBackend;
+using storage::segcache::SegCache;
 
 constexpr int kPatienceSec = 20;
 constexpr std::size_t kNoCut = static_cast<std::size_t>(-1);
@@ -40,9 +44,12 @@ enum class Transport { kUnix, kPlain, kTls12, kTls13, kMutualTls };
 
 struct Setup {
   const char* engine;
-  std::uint64_t workers;
+  std::string shape;  // owned, shared or thread: docs/threads.md
   Transport transport;
   std::uint64_t listeners = 1;
+
+  [[nodiscard]] std::uint64_t workers() const { return shape == "owned" ? 1 : 4; }
+  [[nodiscard]] bool shared() const { return shape == "shared"; }
 
   [[nodiscard]] bool unix_socket() const { return transport == Transport::kUnix; }
   [[nodiscard]] bool tls() const { return transport >= Transport::kTls12; }
@@ -60,7 +67,8 @@ struct Options : core::CoreOptions {
     server.port.set(0);
     server.unix_socket.set(unix_path);
     worker.timeout.set(5);
-    worker.threads.set(setup.workers);
+    worker.threads.set(setup.workers());
+    if (setup.workers() > 1) storage.execution.set(setup.shape);
     listener.threads.set(setup.listeners);
     net.engine.set(setup.engine);
   }
@@ -191,6 +199,11 @@ class TranscriptOverSockets : public ::testing::TestWithParam<Setup> {
  protected:
   TranscriptOverSockets() { process_.start(); }
 
+  [[nodiscard]] std::unique_ptr<SegCache> make_storage() {
+    const auto threads = static_cast<unsigned>(GetParam().shared() ? GetParam().workers() : 1);
+    return std::make_unique<SegCache>(seg_, KeyHash(1), clock_.now(), threads);
+  }
+
   // Runs `task` where requests are executed.
   void on_storage(const std::function<void()>& task) {
     wait_for([&](auto run) { process_.post_to_storage(std::move(run)); }, task);
@@ -230,7 +243,7 @@ class TranscriptOverSockets : public ::testing::TestWithParam<Setup> {
 
   // Plays one case with step `cut_step` cut before byte `cut_at`; what went wrong, or nothing.
   std::optional<std::string> play(const testing::TranscriptCase& test, std::size_t cut_step, std::size_t cut_at) {
-    on_storage([this] { backend_.flush_all(); });
+    on_storage([this] { backends_.front().flush_all(); });
     const auto client = connect();
     std::string token = "0";
     std::string reply;
@@ -266,12 +279,15 @@ class TranscriptOverSockets : public ::testing::TestWithParam<Setup> {
   testing::FakeClock clock_;
   testing::FakeHost host_;
   Storage seg_;
-  storage::segcache::SegCache cache_{seg_, KeyHash(1), clock_.now()};
   backend::memcache::ServerState state_;
-  MemcacheBackend backend_{cache_, state_, host_, clock_.now()};
-  const core::Services services_{.make = [this] {
-    return std::make_unique<core::ServiceFor<MemcacheBackend::Protocol, MemcacheBackend>>(backend_);
-  }};
+  std::vector<std::unique_ptr<SegCache>> handles_;
+  std::deque<MemcacheBackend> backends_;
+  const core::Services services_{
+      .thread_safe = GetParam().shared(), .make = [this] {
+        handles_.push_back(handles_.empty() ? make_storage() : handles_.front()->share());
+        MemcacheBackend& backend = backends_.emplace_back(*handles_.back(), state_, host_, clock_.now());
+        return std::make_unique<core::ServiceFor<MemcacheBackend::Protocol, MemcacheBackend>>(backend);
+      }};
   Folder folder_;
   Certificates certificates_{GetParam()};
   core::Process process_{Options(GetParam(), folder_.path + "/socket"), services_, clock_,
@@ -301,7 +317,7 @@ TEST_P(TranscriptOverSockets, HoldsCutAtEveryByte) {
 
 std::string name_of(const ::testing::TestParamInfo<Setup>& setup) {
   constexpr const char* kTransports[] = {"unix", "plain", "tls12", "tls13", "mtls"};
-  return std::string(setup.param.engine) + "_" + std::to_string(setup.param.workers) + "_" +
+  return std::string(setup.param.engine) + "_" + setup.param.shape + "_" +
          kTransports[static_cast<std::size_t>(setup.param.transport)] +
          (setup.param.listeners == 1 ? "" : "_" + std::to_string(setup.param.listeners) + "_listeners");
 }
@@ -313,13 +329,13 @@ std::vector<Setup> all_setups() {
 #else
   for (const char* engine : {"epoll", "io_uring"}) {
 #endif
-    for (const std::uint64_t workers : {1u, 4u}) {
+    for (const char* shape : {"owned", "shared", "thread"}) {
       for (const Transport transport :
            {Transport::kUnix, Transport::kPlain, Transport::kTls12, Transport::kTls13, Transport::kMutualTls}) {
-        setups.push_back({engine, workers, transport});
+        setups.push_back({engine, shape, transport});
       }
     }
-    setups.push_back({engine, 4, Transport::kMutualTls, 2});
+    setups.push_back({engine, "shared", Transport::kMutualTls, 2});
   }
   return setups;
 }

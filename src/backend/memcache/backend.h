@@ -36,8 +36,9 @@ class MemcacheBackend {
   MemcacheBackend(SegCache& cache, ServerState& state, Host& host, const Time& start,
                   TimeType time_type = TimeType::kMemcache);
 
-  // Turns the cache, too.
+  // Both are the cache's, too.
   void turn(const Time& now) noexcept;
+  void rest() noexcept { cache_.rest(); }
   // Has the CPU fetch what the requests will read, and notes the hashes of their keys.
   void look_ahead(std::span<Request> requests) const noexcept;
   void execute(const Request& request, Reply& reply);

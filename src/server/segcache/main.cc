@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "backend/memcache/backend.h"
-#include "base/check.h"
+#include "config/config.h"
 #include "core/service.h"
 #include "protocol/memcache/memcache.h"
 #include "server/launch.h"
@@ -47,18 +47,17 @@ struct TimeOptions : config::Section {
   }
 };
 
-// Whether each worker may have a handle of the storage.
-bool storage_is_thread_safe(const SegOptions& /*seg*/, const core::CoreOptions& /*core*/) { return false; }
-
-// The storage, for so many threads.
-std::unique_ptr<SegCache> make_storage(const SegOptions& seg, const Time& start, std::uint64_t /*threads*/) {
-  return std::make_unique<SegCache>(seg, KeyHash{}, start);
-}
-
-// One more handle of it.
-std::unique_ptr<SegCache> share(SegCache& /*storage*/) {
-  CHECK(false && "the storage is not thread-safe");
-  return nullptr;
+// Whether each worker may have a handle of the storage. Throws config::Error when it may not and has to.
+bool may_be_shared(const SegOptions& seg, const core::CoreOptions& core) {
+  const auto workers = static_cast<unsigned>(core.worker.threads());
+  if (SegCache::shareable(seg, workers)) return true;
+  if (workers > 1 && core.storage.execution() == "shared") {
+    throw config::Error(
+        fmt::format("storage.execution = shared: seg.heap_size has too few segments for {} workers; make it larger, or "
+                    "seg.segment_size smaller, or use auto",
+                    workers));
+  }
+  return false;
 }
 
 // Storage, and a backend with a handle of it for each thread that executes requests: one owner, in the order they
@@ -67,19 +66,20 @@ class Cache {
  public:
   Cache(const SegOptions& seg, const MemcacheOptions& options, TimeType time_type,
         const server::Surroundings& surroundings)
-      : thread_safe_(storage_is_thread_safe(seg, surroundings.settings.core)),
+      : thread_safe_(may_be_shared(seg, surroundings.settings.core)),
         time_type_(time_type),
         start_(surroundings.clock.now()),
         host_(surroundings, options.shutdown_command()) {
     const core::CoreOptions& core = surroundings.settings.core;
     const bool shared = core::choose_execution(core, thread_safe_) == core::Execution::kShared;
-    handles_.push_back(make_storage(seg, start_, shared ? core.worker.threads() : 1));
+    const auto threads = static_cast<unsigned>(shared ? core.worker.threads() : 1);
+    handles_.push_back(std::make_unique<SegCache>(seg, KeyHash{}, start_, threads));
   }
 
   [[nodiscard]] bool thread_safe() const noexcept { return thread_safe_; }
   // For one more thread. What the first one's thread executes may use first().
   MemcacheBackend& add_backend() {
-    if (!backends_.empty()) handles_.push_back(share(*handles_.front()));
+    if (!backends_.empty()) handles_.push_back(handles_.front()->share());
     return backends_.emplace_back(*handles_.back(), state_, host_, start_, time_type_);
   }
   [[nodiscard]] MemcacheBackend& first() noexcept { return backends_.front(); }
