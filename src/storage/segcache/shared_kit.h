@@ -15,8 +15,6 @@
 
 namespace pelikan::storage::segcache {
 
-using SharedCache = SegCache;
-
 #if defined(__SANITIZE_THREAD__)
 inline constexpr bool kSlow = true;  // everything is ten times as slow
 #else
@@ -47,14 +45,14 @@ inline std::uint64_t from_environment(const char* name, std::uint64_t otherwise)
 }
 
 // One handle for each of so many threads, on an index that begins with one bucket. All rest.
-inline std::vector<std::unique_ptr<SharedCache>> make_handles(const Heap& heap, std::uint64_t seed, unsigned threads) {
+inline std::vector<std::unique_ptr<SegCache>> make_handles(const Heap& heap, std::uint64_t seed, unsigned threads) {
   SegOptions options;
   options.eviction.set(heap.eviction);
   options.segment_size.set(heap.segment_bytes);
   options.heap_size.set(heap.segments * heap.segment_bytes);
   options.hash_power.set(3);
-  std::vector<std::unique_ptr<SharedCache>> handles;
-  handles.push_back(std::make_unique<SharedCache>(options, KeyHash(seed), time_at(kTestStartSec), threads));
+  std::vector<std::unique_ptr<SegCache>> handles;
+  handles.push_back(std::make_unique<SegCache>(options, KeyHash(seed), time_at(kTestStartSec), threads));
   while (handles.size() < threads) handles.push_back(handles.front()->share());
   for (const auto& handle : handles) handle->rest();
   return handles;

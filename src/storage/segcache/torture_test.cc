@@ -9,13 +9,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <random>
 #include <thread>
 
 #include "storage/segcache/shared_kit.h"
+#include "storage/segcache/whole_value.h"
 
 namespace pelikan::storage::segcache {
 namespace {
@@ -23,54 +22,9 @@ namespace {
 using Random = std::mt19937_64;
 using Status = WriteResult::Status;
 
-// A value is one or more of these, each followed by so many words.
-struct Record {
-  std::uint32_t key = 0;
-  std::uint32_t words = 0;
-  std::uint64_t version = 0;
-};
-
-std::uint64_t word_of(const Record& record, std::uint32_t n) noexcept {
-  const std::uint64_t mixed = (record.version * 0x9E3779B97F4A7C15 + record.key + n) * 0xD6E8FEB86659FD93;
-  return mixed ^ mixed >> 32;
-}
-
-std::string make_value(const Record& record) {
-  std::string value(sizeof(Record) + record.words * sizeof(std::uint64_t), '\0');
-  std::memcpy(value.data(), &record, sizeof(Record));
-  for (std::uint32_t n = 0; n < record.words; ++n) {
-    const std::uint64_t word = word_of(record, n);
-    std::memcpy(value.data() + sizeof(Record) + n * sizeof(word), &word, sizeof(word));
-  }
-  return value;
-}
-
-std::uint32_t flags_of(std::uint64_t version) noexcept { return static_cast<std::uint32_t>(version); }
-
-std::string name_of(std::uint32_t key) { return fmt::format("key{}", key); }
-
-// Is it whole, of that key, and are the flags those of its first record?
-bool is_whole(std::string_view value, std::uint32_t key, std::uint32_t flags) {
-  for (bool first = true; first || !value.empty(); first = false) {
-    Record record;
-    if (value.size() < sizeof(Record)) return false;
-    std::memcpy(&record, value.data(), sizeof(Record));
-    value.remove_prefix(sizeof(Record));
-    if (record.key != key || value.size() / sizeof(std::uint64_t) < record.words) return false;
-    if (first && flags != flags_of(record.version)) return false;
-    for (std::uint32_t n = 0; n < record.words; ++n) {
-      std::uint64_t word = 0;
-      std::memcpy(&word, value.data() + n * sizeof(word), sizeof(word));
-      if (word != word_of(record, n)) return false;
-    }
-    value.remove_prefix(record.words * sizeof(std::uint64_t));
-  }
-  return true;
-}
-
 TEST(Torture, AValueSaysWhetherItIsWhole) {
-  const Record record{.key = 7, .words = 3, .version = 9};
-  const std::string value = make_value(record);
+  const Piece piece{.key = 7, .words = 3, .version = 9};
+  const std::string value = make_value(piece);
   EXPECT_TRUE(is_whole(value, 7, 9));
   EXPECT_TRUE(is_whole(value + make_value({.key = 7, .words = 0, .version = 1}), 7, 9));
   EXPECT_FALSE(is_whole(value, 8, 9));
@@ -82,13 +36,6 @@ TEST(Torture, AValueSaysWhetherItIsWhole) {
     EXPECT_FALSE(is_whole(broken, 7, 9)) << at;
     EXPECT_FALSE(is_whole(value.substr(0, at), 7, 9)) << at;
   }
-}
-
-// Of the first record. REQUIRES: the value is whole.
-std::uint64_t version_of(std::string_view value) {
-  Record record;
-  std::memcpy(&record, value.data(), sizeof(Record));
-  return record.version;
 }
 
 constexpr unsigned kTorturers = 4;
@@ -136,7 +83,7 @@ struct Rack {
 
 class Torturer {
  public:
-  Torturer(Rack& rack, SharedCache& cache, unsigned thread, std::uint64_t seed)
+  Torturer(Rack& rack, SegCache& cache, unsigned thread, std::uint64_t seed)
       : rack_(rack), cache_(cache), thread_(thread), random_(seed), horizons_(rack.names.size()) {}
 
   void run() {
@@ -230,25 +177,25 @@ class Torturer {
     for (Horizon& horizon : horizons_) horizon.forget();
   }
 
-  [[nodiscard]] Record next_record(std::uint32_t key, std::uint32_t words_max) {
+  [[nodiscard]] Piece next_piece(std::uint32_t key, std::uint32_t words_max) {
     return {.key = key, .words = below(words_max), .version = ++versions_ * kTorturers + thread_};
   }
 
   void store(std::uint32_t key) {
-    const Record record = next_record(key, 70);
-    const std::string value = make_value(record);
+    const Piece piece = next_piece(key, 70);
+    const std::string value = make_value(piece);
     const std::uint32_t expire_at = expiry();
     const WriteResult result = cache_.write(
-        rack_.names[key], [&](const Item*) { return Verdict::store(value, flags_of(record.version), expire_at); });
+        rack_.names[key], [&](const Item*) { return Verdict::store(value, flags_of(piece.version), expire_at); });
     count(result, value.size());
     if (result.status != Status::kStored) return;
     horizons_[key].forget();
-    (void)horizons_[key].sees(record.version);
+    (void)horizons_[key].sees(piece.version);
   }
 
   void append(std::uint32_t key) {
     constexpr std::size_t kValueBytesMax = 2'000;
-    const std::string end = make_value(next_record(key, 20));
+    const std::string end = make_value(next_piece(key, 20));
     std::size_t bytes = 0;
     count(cache_.write(rack_.names[key],
                        [&](const Item* current) -> Verdict {
@@ -267,7 +214,7 @@ class Torturer {
   }
 
   Rack& rack_;
-  SharedCache& cache_;
+  SegCache& cache_;
   unsigned thread_;
   Random random_;
   std::uint32_t now_sec_ = 0;
@@ -319,189 +266,6 @@ TEST(Torture, WhatIsReadIsWholeUntilTheNextTurn) {
     EXPECT_GT(stats.evicted_items, reads / 1'000);
     EXPECT_GT(stats.expired_items, reads / 1'000);
   }
-}
-
-// For the tests below: a value that the key alone makes.
-Status store(SharedCache& cache, std::uint32_t key, std::uint32_t words) {
-  const std::string value = make_value({.key = key, .words = words, .version = key});
-  return cache.write(name_of(key), [&](const Item*) { return Verdict::store(value, key, 0); }).status;
-}
-
-bool shows(const std::optional<Item>& item, std::uint32_t key) {
-  return item && item->key == name_of(key) && is_whole(item->value, key, key);
-}
-
-constexpr Time kNow = time_at(kTestStartSec);
-
-// Keys that are there are found, however the index grows around them.
-TEST(Torture, NothingIsMissedWhileTheIndexGrows) {
-  constexpr std::uint32_t kFixed = 1'000;
-  constexpr std::uint32_t kItems = kSlow ? 60'000 : 300'000;
-  constexpr unsigned kWriters = 2;
-  constexpr unsigned kReaders = 2;
-  constexpr unsigned kPerTurn = 64;
-  const auto handles = make_handles({.segments = 1'024, .segment_bytes = 64 * kKib}, 1, kWriters + kReaders);
-  SharedCache& first = *handles.front();
-  first.turn(kNow);
-  for (std::uint32_t key = 0; key < kFixed; ++key) ASSERT_EQ(store(first, key, 1), Status::kStored);
-  first.rest();
-
-  std::atomic<unsigned> writing{kWriters};
-  const auto write = [&](unsigned thread) {
-    SharedCache& cache = *handles[thread];
-    std::uint64_t refused = 0;
-    for (std::uint32_t n = thread; n < kItems; n += kWriters) {
-      if (n / kWriters % kPerTurn == 0) cache.turn(kNow);
-      refused += store(cache, kFixed + n, 1) != Status::kStored;
-    }
-    cache.rest();
-    --writing;
-    EXPECT_EQ(refused, 0U);
-  };
-  const auto read = [&](unsigned thread) {
-    SharedCache& cache = *handles[thread];
-    std::uint64_t reads = 0;
-    std::uint64_t misses = 0;
-    do {
-      if (reads % kPerTurn == 0) cache.turn(kNow);
-      const auto key = static_cast<std::uint32_t>((reads + thread) % kFixed);
-      misses += !shows(cache.get(name_of(key)), key);
-      ++reads;
-    } while (writing > 0);
-    cache.rest();
-    EXPECT_EQ(misses, 0U) << "of " << reads;
-  };
-  {
-    std::vector<std::jthread> running;
-    for (unsigned thread = 0; thread < kWriters; ++thread) running.emplace_back(write, thread);
-    for (unsigned thread = kWriters; thread < kWriters + kReaders; ++thread) running.emplace_back(read, thread);
-  }
-
-  first.turn(kNow);
-  first.check_invariants();
-  EXPECT_EQ(first.stats().items, kFixed + kItems);
-  EXPECT_EQ(first.stats().evicted_items, 0U);
-  std::uint64_t lost = 0;
-  for (std::uint32_t key = 0; key < kFixed + kItems; ++key) {
-    if (key % kPerTurn == 0) first.turn(kNow);
-    lost += !shows(first.get(name_of(key)), key);
-  }
-  EXPECT_EQ(lost, 0U);
-}
-
-// Threads that add items in the same moment learn late of each other's: the index must not wait until its chains are
-// full, when each new item costs another.
-TEST(Torture, NothingIsLostWhileSeveralAddBetweenTurns) {
-  constexpr unsigned kHandles = 4;
-  constexpr std::uint32_t kEach = 100;
-  const auto handles = make_handles({.segments = 256, .segment_bytes = 64 * kKib}, 1, kHandles);
-  for (const auto& handle : handles) handle->turn(kNow);
-  for (std::uint32_t key = 0; key < kHandles * kEach; ++key) {
-    ASSERT_EQ(store(*handles[key % kHandles], key, 1), Status::kStored);
-  }
-  std::uint32_t lost = 0;
-  for (std::uint32_t key = 0; key < kHandles * kEach; ++key) {
-    lost += !shows(handles.front()->get(name_of(key)), key);
-  }
-  EXPECT_EQ(lost, 0U);
-}
-
-// How long a call may take while a thread is stuck. A write gives up after a tenth of a second; the rest is for slow
-// machines.
-class Stopwatch {
- public:
-  void start() { start_ = Clock::now(); }
-  void stop() { longest_ = std::max(longest_, Clock::now() - start_); }
-  void expect_no_hang() const { EXPECT_LT(longest_, std::chrono::seconds(2)); }
-
- private:
-  using Clock = std::chrono::steady_clock;
-
-  Clock::time_point start_;
-  Clock::duration longest_{};
-};
-
-// One thread has a view and neither turns nor rests. Nothing may be written over that it sees, so room runs out; but
-// nobody hangs, readers go on, and after its next turn there is room again.
-class StuckThread : public testing::Test {
- protected:
-  static constexpr unsigned kWriters = 2;
-  static constexpr unsigned kPerTurn = 16;
-  static constexpr std::uint32_t kWords = 60;
-  static constexpr std::uint32_t kItems = 2'000;  // four times the heap
-
-  // Fills the heap over and over, until it was refused a few times.
-  void write(unsigned thread) {
-    SharedCache& cache = *handles_[thread];
-    Stopwatch stopwatch;
-    std::uint32_t stored = 0;
-    unsigned refused = 0;
-    for (std::uint32_t n = 0; n < kItems && refused < 3; ++n) {
-      stopwatch.start();
-      if (n % kPerTurn == 0) cache.turn(kNow);
-      const Status status = store(cache, 1 + n * kWriters + thread, kWords);
-      stopwatch.stop();
-      stored += status == Status::kStored;
-      refused += status == Status::kNoSpace;
-    }
-    cache.rest();
-    --writing_;
-    stored_ += stored;
-    stopwatch.expect_no_hang();
-    EXPECT_TRUE(refused == 3 || stored + refused == kItems);
-  }
-
-  void read(unsigned thread) {
-    SharedCache& cache = *handles_[thread];
-    Stopwatch stopwatch;
-    std::uint64_t broken = 0;
-    std::uint32_t n = 0;
-    do {
-      const std::uint32_t key = n % kItems;
-      stopwatch.start();
-      if (n % kPerTurn == 0) cache.turn(kNow);
-      const std::optional<Item> item = cache.get(name_of(key));
-      stopwatch.stop();
-      broken += item && !shows(item, key);
-      ++n;
-    } while (writing_ > 0);
-    cache.rest();
-    stopwatch.expect_no_hang();
-    EXPECT_EQ(broken, 0U);
-  }
-
-  std::vector<std::unique_ptr<SharedCache>> handles_ = make_handles(tiny_heap("seger", kWriters + 2), 1, kWriters + 2);
-  std::atomic<unsigned> writing_{kWriters};
-  std::atomic<std::uint64_t> stored_{0};
-};
-
-TEST_F(StuckThread, StopsNobody) {
-  constexpr std::uint32_t kHeld = 0;
-  SharedCache& stuck = *handles_[0];
-  stuck.turn(kNow);
-  ASSERT_EQ(store(stuck, kHeld, kWords), Status::kStored);
-  stuck.turn(kNow);
-  const std::optional<Item> held = stuck.get(name_of(kHeld));
-  ASSERT_TRUE(held);
-  {
-    std::vector<std::jthread> running;
-    for (unsigned thread = 1; thread <= kWriters; ++thread) running.emplace_back([this, thread] { write(thread); });
-    running.emplace_back([this] { read(kWriters + 1); });
-  }
-  EXPECT_TRUE(shows(held, kHeld));
-  EXPECT_GT(stored_, 0U);
-
-  stuck.turn(kNow);
-  stuck.rest();
-  SharedCache& writer = *handles_[1];
-  for (std::uint32_t key = 1; key <= kItems; ++key) {
-    if (key % kPerTurn == 1) writer.turn(kNow);
-    ASSERT_EQ(store(writer, key, kWords), Status::kStored) << key;
-  }
-  writer.rest();
-  stuck.turn(kNow);
-  EXPECT_TRUE(shows(stuck.get(name_of(kItems)), kItems));
-  stuck.check_invariants();
 }
 
 }  // namespace
