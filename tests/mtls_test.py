@@ -11,7 +11,7 @@ import tempfile
 import threading
 import typing
 
-from harness import Server, refused
+from harness import Server, refused, wait_until
 from pki import DAY, Pair, Pki
 from tls_kit import PATIENCE, SERVER_NAMES, VERSIONS, client_context, connect, receive, tls_settings
 
@@ -105,17 +105,21 @@ def check_refused(server, world, version, name, refusal):
     raise AssertionError(f'{version}, {name}: no line of the log has {refusal.log!r}:\n{server.output()}')
 
 
+def peers_of(connection):
+    connection.sendall(b'stats conns\r\n')
+    report = b''
+    while not report.endswith(b'END\r\n'):
+        report += connection.recv(4096)
+    return [line.split()[2] for line in report.decode().splitlines() if ':tls_peer ' in line]
+
+
 def check_admitted(server, world, version, identity, shown):
     context, session = client_context(world.root, version, identity), None
     for resumed in (False, True):
         with connect(server.address, context, session) as connection:
             assert connection.session_reused == resumed, f'{version}, {shown}'
-            connection.sendall(b'stats conns\r\n')
-            report = b''
-            while not report.endswith(b'END\r\n'):
-                report += connection.recv(4096)
-            names = [line.split()[2] for line in report.decode().splitlines() if ':tls_peer ' in line]
-            assert names == [shown], report
+            # The one before it may still be with another worker, which has not noticed yet that it was closed.
+            wait_until(lambda: peers_of(connection) == [shown], f'{shown} being the only connection')
             session = connection.session
     server.wait_for_output(f'client {shown} connected from 127.0.0.1:')
 

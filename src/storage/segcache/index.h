@@ -35,8 +35,8 @@ namespace pelikan::storage::segcache {
 
 class Index {
  public:
-  // Overflow buckets of one chain. Buckets whose turn to be split is last have 12 items on average: one in 10^20 of them
-  // has more than fit.
+  // Overflow buckets of one chain. Buckets whose turn to be split is last have 12 items on average: one in 10^20 of
+  // them has more than fit.
   static constexpr unsigned kOverflowMax = 7;
   static constexpr unsigned kItemsPerBucket = 6;  // above this mean the index grows
   static constexpr std::size_t kChainSlotsMax = kBucketSlots * (1 + kOverflowMax);

@@ -5,8 +5,8 @@
 //   kFree ───────────────▶ kOpen ──────────────▶ kSealed ──────────────────▶ kFree
 //     │                      └───────────── release() ─────────────────────────▲
 //     └─────────────── take_target() ───────────────▶ kSealed (being filled by eviction)
-//   There is no way back from kSealed to kOpen: nothing is ever written behind the end of a sealed segment. A thread may
-//   take a sealed one out of the others' hands to examine it (kExamined); then it releases it.
+//   There is no way back from kSealed to kOpen: nothing is ever written behind the end of a sealed segment. A thread
+//   may take a sealed one out of the others' hands to examine it (kExamined); then it releases it.
 //
 // A chain is in the order of writing: its head is the oldest, an open segment is its tail. flush() moves all chains to
 // one list of flushed segments, in constant time; their `epoch` tells whoever meets them that they are gone.
