@@ -11,6 +11,8 @@ using protocol::memcache::Command;
 using protocol::memcache::Refusal;
 using protocol::memcache::Request;
 using protocol::memcache::Response;
+using storage::segcache::Item;
+using storage::segcache::Verdict;
 using storage::segcache::WriteResult;
 namespace wire = protocol::memcache;
 
@@ -169,18 +171,28 @@ void MemcacheBackend::read(const Request& request, Reply& reply) {
 bool MemcacheBackend::send_value(const Request& request, Reply& reply) {
   const bool touches = request.command == Command::kGat || request.command == Command::kGats;
   const std::uint32_t expire_at = touches ? deadline_of(request.exptime, now_, time_type_) : kNever;
+  const auto send = [&](const Item& item) {
+    const bool with_cas = request.command == Command::kGets || request.command == Command::kGats;
+    reply({.kind = with_cas ? Response::Kind::kValueCas : Response::Kind::kValue,
+           .flags = item.flags,
+           .number = item.cas,
+           .key = request.key,
+           .text = item.value});
+  };
+  if (expire_at == kPast) {  // in one step, so that what goes is what was sent
+    bool found = false;
+    (void)cache_.write(key_of(request), [&](const Item* current) {
+      found = current != nullptr;
+      if (found) send(*current);
+      return Verdict::erase();
+    });
+    return found;
+  }
   // First the new expiry, then the value: writing the expiry may give the item a new token.
-  if (touches && expire_at != kPast) (void)cache_.touch(key_of(request), expire_at);
+  if (touches) (void)cache_.touch(key_of(request), expire_at);
   const auto item = cache_.get(key_of(request));
-  if (!item) return false;
-  const bool with_cas = request.command == Command::kGets || request.command == Command::kGats;
-  reply({.kind = with_cas ? Response::Kind::kValueCas : Response::Kind::kValue,
-         .flags = item->flags,
-         .number = item->cas,
-         .key = request.key,
-         .text = item->value});
-  if (touches && expire_at == kPast) (void)cache_.erase(key_of(request));
-  return true;
+  if (item) send(*item);
+  return item.has_value();
 }
 
 void MemcacheBackend::store(const Request& request, Reply& reply) {
