@@ -59,7 +59,6 @@ Invocation parse_options(int argc, const char* const* argv) {
   std::string format = kAutomatic;
   std::vector<std::string> sizes;
   std::vector<std::string> fractions;
-  std::uint32_t threads = 1;
   CLI::App app("Replays a request trace into the storage engine; reports miss ratio and speed.", "pelikan-replay");
   app.add_option("TRACE", options.trace, "a file, plain or zstd, or - for standard input")->required();
   app.add_option("--format", format,
@@ -80,7 +79,9 @@ Invocation parse_options(int argc, const char* const* argv) {
       ->delimiter(',');
   app.add_flag("--whole-memory", options.whole_memory,
                "these sizes are of heap, segment headers, index and ghost table together");
-  app.add_option("--threads", threads, "threads that replay; only 1 is supported yet")->capture_default_str();
+  app.add_option("--threads", options.threads, "threads that replay into one storage, each as many requests")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 64));
   app.add_option("--chart", options.chart, "a file to draw the miss ratios of all runs into, as SVG");
   app.add_flag("--json", options.json, "one line of JSON per run");
   try {
@@ -90,7 +91,6 @@ Invocation parse_options(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     throw UsageError(error.what());
   }
-  if (threads != 1) throw UsageError("--threads: only 1 is supported yet");
   options.format = read_format(format, options.trace);
   std::ranges::transform(sizes, std::back_inserter(options.heap_sizes), read_heap_size);
   std::ranges::transform(fractions, std::back_inserter(options.heap_sizes), read_heap_fraction);

@@ -36,6 +36,7 @@ struct Options {
   std::vector<HeapSize> heap_sizes;   // in the order given; none: as the settings say
   bool whole_memory = false;          // they cover all memory of the storage, not the heap alone
   std::string chart;                  // where to draw the miss ratios; "": nowhere
+  unsigned threads = 1;
   bool json = false;
 };
 

@@ -1,7 +1,16 @@
 #include "tools/replay/replay.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <barrier>
 #include <chrono>
+#include <deque>
 #include <limits>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -18,47 +27,38 @@ using storage::segcache::WriteResult;
 constexpr std::uint64_t kHashSeed = 1;  // fixed, so that a run can be repeated
 constexpr std::size_t kWarmUpPart = 5;
 
+Time time_of(std::uint32_t trace_second, std::uint32_t first_second) noexcept {
+  const std::uint32_t second = trace_second - first_second + SystemClock::kStartSec;
+  return {.floor_sec = second, .ceil_sec = second, .unix_sec = trace_second, .mono_ns = second * kNanosPerSecond};
+}
+
+// One thread's part.
 class Player {
  public:
-  Player(const Trace& trace, const storage::segcache::SegOptions& options)
-      : trace_(trace),
-        first_second_(trace.requests.front().time_sec),
-        cache_(options, KeyHash(kHashSeed), time_of(first_second_)),
-        value_(cache_.stats().segment_bytes, 'v') {}
+  Player(const Trace& trace, const std::string& value, std::unique_ptr<SegCache> cache)
+      : trace_(trace), value_(value), first_second_(trace.requests.front().time_sec), cache_(std::move(cache)) {}
 
-  Outcome play() {
-    const std::size_t warm_up = trace_.requests.size() / kWarmUpPart;
-    play_range(0, warm_up);
-    outcome_ = {};
-    const auto begin = std::chrono::steady_clock::now();
-    play_range(warm_up, trace_.requests.size());
-    outcome_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    outcome_.requests = trace_.requests.size() - warm_up;
-    measure_storage();
-    return outcome_;
-  }
+  [[nodiscard]] SegCache& cache() noexcept { return *cache_; }
+  [[nodiscard]] const Outcome& outcome() const noexcept { return outcome_; }
+  void forget_outcome() noexcept { outcome_ = {}; }
 
- private:
-  [[nodiscard]] Time time_of(std::uint32_t trace_second) const noexcept {
-    const std::uint32_t second = trace_second - first_second_ + SystemClock::kStartSec;
-    return {.floor_sec = second, .ceil_sec = second, .unix_sec = trace_second, .mono_ns = second * kNanosPerSecond};
-  }
-
-  void play_range(std::size_t begin, std::size_t end) {
+  // A block of requests: a turn, and more when the second changes.
+  void play(std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
       const Request& request = trace_.requests[i];
-      const Time now = time_of(request.time_sec);
-      if (now.floor_sec != now_.floor_sec || i % kTurnRequests == 0) cache_.turn(now);
+      const Time now = time_of(request.time_sec, first_second_);
+      if (i == begin || now.floor_sec != now_.floor_sec || i % kTurnRequests == 0) cache_->turn(now);
       now_ = now;
       execute(request);
     }
   }
 
+ private:
   void execute(const Request& request) {
     const std::string_view key = trace_.keys.key(request.key);
     switch (request.operation()) {
       case Operation::kGet: return get(key, request);
-      case Operation::kDelete: static_cast<void>(cache_.erase(key)); return;
+      case Operation::kDelete: static_cast<void>(cache_->erase(key)); return;
       default: return store(key, request);
     }
   }
@@ -67,18 +67,18 @@ class Player {
     const std::uint64_t bytes = key.size() + request.value_bytes;
     ++outcome_.gets;
     outcome_.get_bytes += bytes;
-    if (cache_.get(key)) return;
+    if (cache_->get(key)) return;
     ++outcome_.misses;
     outcome_.miss_bytes += bytes;
     store(key, request);
   }
 
   void store(std::string_view key, const Request& request) {
-    if (!cache_.fits(key.size(), request.value_bytes)) {
+    if (!cache_->fits(key.size(), request.value_bytes)) {
       ++outcome_.refused;
       return;
     }
-    const WriteResult result = cache_.write(key, [&](const Item* current) { return decide(request, current); });
+    const WriteResult result = cache_->write(key, [&](const Item* current) { return decide(request, current); });
     if (result.status == WriteResult::Status::kTooLarge || result.status == WriteResult::Status::kNoSpace)
       ++outcome_.refused;
   }
@@ -110,33 +110,93 @@ class Player {
     return now_.ceil_sec + ttl_sec;
   }
 
-  void measure_storage() {
-    const auto stats = cache_.stats();
-    outcome_.heap_bytes = stats.heap_bytes;
-    outcome_.index_bytes = stats.index_bytes;
-    outcome_.policy_bytes = stats.policy_bytes;
-    outcome_.memory_bytes = stats.heap_bytes + stats.index_bytes + stats.policy_bytes + stats.table_bytes;
-    outcome_.segment_bytes = stats.segment_bytes;
+  const Trace& trace_;
+  const std::string& value_;  // what every value is made of
+  const std::uint32_t first_second_;
+  std::unique_ptr<SegCache> cache_;
+  Time now_;
+  Outcome outcome_;
+};
+
+// The players' blocks take turns. They meet after each kRoundRequests: so that none is far ahead in time.
+class Game {
+ public:
+  Game(const Trace& trace, const storage::segcache::SegOptions& options, unsigned threads) : trace_(trace) {
+    const Time start = time_of(trace.requests.front().time_sec, trace.requests.front().time_sec);
+    auto first = std::make_unique<SegCache>(options, KeyHash(kHashSeed), start, threads);
+    value_.assign(first->stats().value_bytes_max, 'v');
+    std::vector<std::unique_ptr<SegCache>> handles;
+    for (unsigned i = 1; i < threads; ++i) handles.push_back(first->share());
+    players_.emplace_back(trace, value_, std::move(first));
+    for (auto& handle : handles) players_.emplace_back(trace, value_, std::move(handle));
+  }
+
+  Outcome play() {
+    const std::size_t warm_up = trace_.requests.size() / kWarmUpPart;
+    play_range(0, warm_up);
+    for (Player& player : players_) player.forget_outcome();
+    const auto begin = std::chrono::steady_clock::now();
+    play_range(warm_up, trace_.requests.size());
+    Outcome outcome;
+    outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    outcome.requests = trace_.requests.size() - warm_up;
+    for (const Player& player : players_) {
+      outcome.gets += player.outcome().gets;
+      outcome.misses += player.outcome().misses;
+      outcome.get_bytes += player.outcome().get_bytes;
+      outcome.miss_bytes += player.outcome().miss_bytes;
+      outcome.refused += player.outcome().refused;
+    }
+    measure_storage(outcome);
+    return outcome;
+  }
+
+ private:
+  static constexpr std::size_t kRoundRequests = 64 * kTurnRequests;
+
+  void play_range(std::size_t begin, std::size_t end) {
+    if (players_.size() == 1) return players_.front().play(begin, end);
+    std::barrier meet(static_cast<std::ptrdiff_t>(players_.size()));
+    std::vector<std::jthread> threads;
+    for (std::size_t n = 0; n < players_.size(); ++n) {
+      threads.emplace_back([&, n] {
+        for (std::size_t round = begin; round < end; round += kRoundRequests) {
+          const std::size_t round_end = std::min(end, round + kRoundRequests);
+          for (std::size_t at = round + n * kTurnRequests; at < round_end; at += players_.size() * kTurnRequests) {
+            players_[n].play(at, std::min(round_end, at + kTurnRequests));
+          }
+          players_[n].cache().rest();
+          meet.arrive_and_wait();
+        }
+      });
+    }
+  }
+
+  void measure_storage(Outcome& outcome) {
+    SegCache& cache = players_.front().cache();
+    const auto stats = cache.stats();
+    outcome.heap_bytes = stats.heap_bytes;
+    outcome.index_bytes = stats.index_bytes;
+    outcome.policy_bytes = stats.policy_bytes;
+    outcome.memory_bytes = stats.heap_bytes + stats.index_bytes + stats.policy_bytes + stats.table_bytes;
+    outcome.segment_bytes = stats.segment_bytes;
     std::uint64_t payload_bytes = 0;
     for (std::uint32_t key = 0; key < trace_.keys.count(); ++key) {
-      const auto item = cache_.peek(trace_.keys.key(key));
+      const auto item = cache.peek(trace_.keys.key(key));
       if (!item) continue;
-      ++outcome_.items;
+      ++outcome.items;
       payload_bytes += item->key.size() + item->value.size();
     }
-    if (outcome_.items == 0 || stats.items == 0) return;
+    if (outcome.items == 0 || stats.items == 0) return;
     // stats.items may count expired items that peek() does not show: so each sum is divided by its own count.
-    outcome_.overhead_bytes_per_item = static_cast<double>(stats.live_bytes + stats.index_bytes + stats.policy_bytes) /
-                                           static_cast<double>(stats.items) -
-                                       static_cast<double>(payload_bytes) / static_cast<double>(outcome_.items);
+    outcome.overhead_bytes_per_item = static_cast<double>(stats.live_bytes + stats.index_bytes + stats.policy_bytes) /
+                                          static_cast<double>(stats.items) -
+                                      static_cast<double>(payload_bytes) / static_cast<double>(outcome.items);
   }
 
   const Trace& trace_;
-  const std::uint32_t first_second_;
-  SegCache cache_;
-  std::string value_;  // what every value is made of
-  Time now_;
-  Outcome outcome_;
+  std::string value_;
+  std::deque<Player> players_;  // one per thread
 };
 
 double ratio(std::uint64_t part, std::uint64_t whole) noexcept {
@@ -151,13 +211,18 @@ double Outcome::requests_per_second() const noexcept {
   return seconds > 0 ? static_cast<double>(requests) / seconds : 0;
 }
 
-Outcome replay(const Trace& trace, const storage::segcache::SegOptions& options) {
-  Outcome outcome = Player(trace, options).play();
+Outcome replay(const Trace& trace, const storage::segcache::SegOptions& options, unsigned threads) {
+  if (threads > 1 && !SegCache::shareable(options, threads)) {
+    throw config::Error(fmt::format("--threads: a heap of {} segments is too small for {} threads",
+                                    storage::segcache::Geometry::from(options).segments, threads));
+  }
+  Outcome outcome = Game(trace, options, threads).play();
   outcome.policy = options.eviction();
   return outcome;
 }
 
-Outcome replay_within(const Trace& trace, storage::segcache::SegOptions& options, std::uint64_t memory_bytes) {
+Outcome replay_within(const Trace& trace, storage::segcache::SegOptions& options, std::uint64_t memory_bytes,
+                      unsigned threads) {
   constexpr int kRunsMax = 5;
   constexpr std::uint64_t kTolerance = 500;  // one part in so many: less than a segment, mostly
   constexpr std::uint64_t kHashPowerMin = 3;
@@ -166,7 +231,7 @@ Outcome replay_within(const Trace& trace, storage::segcache::SegOptions& options
   Outcome outcome;
   for (int run = 0; run < kRunsMax; ++run) {
     options.heap_size.set(heap_bytes);
-    outcome = replay(trace, options);
+    outcome = replay(trace, options, threads);
     const std::uint64_t besides = outcome.memory_bytes - outcome.heap_bytes;
     if (besides >= memory_bytes) throw config::Error("--whole-memory: less memory than the index needs");
     const std::uint64_t next = memory_bytes - besides;

@@ -1,6 +1,6 @@
 // Plays a trace into the storage engine, in this process and as fast as it goes.
 //
-// Owner:   main. Threads: one.
+// Owner:   main. Threads: replay() makes as many as it is told; their requests take turns, 64 at a time.
 // Time:    the trace's. The storage sees whole seconds, floor and ceil the same; its turn comes with every new second
 //          and every kTurnRequests requests, as a worker's would.
 // Counted: nothing of the first fifth of the requests, which fills the cache.
@@ -39,11 +39,11 @@ struct Outcome {
   [[nodiscard]] double requests_per_second() const noexcept;
 };
 
-[[nodiscard]] Outcome replay(const Trace& trace, const storage::segcache::SegOptions& options);
+[[nodiscard]] Outcome replay(const Trace& trace, const storage::segcache::SegOptions& options, unsigned threads = 1);
 // The same with the largest heap that leaves room in `memory_bytes` for all that the storage needs besides. As this is
 // known only afterwards, the trace is played several times. The index starts small unless seg.hash_power is set.
 [[nodiscard]] Outcome replay_within(const Trace& trace, storage::segcache::SegOptions& options,
-                                    std::uint64_t memory_bytes);
+                                    std::uint64_t memory_bytes, unsigned threads = 1);
 
 [[nodiscard]] std::string json(const Outcome& outcome, const Trace& trace);  // one line
 // For people: the head, then a line per run, which may be printed as soon as it is done.

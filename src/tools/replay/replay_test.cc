@@ -39,6 +39,23 @@ TEST(Replay, TheFirstFifthIsNotCounted) {
   EXPECT_EQ(outcome.get_bytes, 1600u);
 }
 
+// Threads share the requests and the storage: each request is played once, and what one stores the others find.
+TEST(Replay, Threads) {
+  std::string text;
+  for (int i = 0; i < 20'000; ++i) text += "1,key" + std::to_string(i % 1000) + ",8,90,0,get,0\n";
+  storage::segcache::SegOptions options;
+  options.heap_size.set(4 << 20);
+  const Outcome outcome = replay(trace_of(text), options, 3);
+  EXPECT_EQ(outcome.requests, 16'000u);
+  EXPECT_EQ(outcome.gets, 16'000u);
+  EXPECT_EQ(outcome.misses, 0u);
+  EXPECT_EQ(outcome.items, 1000u);
+  EXPECT_EQ(outcome.refused, 0u);
+
+  options.heap_size.set(64 << 10);
+  EXPECT_THROW((void)replay(trace_of(text), options, 3), config::Error);
+}
+
 TEST(Replay, Operations) {
   // A warm-up, then what each operation does to the get that follows it.
   const struct {

@@ -83,7 +83,8 @@ void run(const Options& options) {
   std::vector<Outcome> outcomes;
   for (const Run& each : runs) {
     each.apply(config);
-    outcomes.push_back(options.whole_memory ? replay_within(trace, seg, each.bytes) : replay(trace, seg));
+    outcomes.push_back(options.whole_memory ? replay_within(trace, seg, each.bytes, options.threads)
+                                            : replay(trace, seg, options.threads));
     std::puts((options.json ? json(outcomes.back(), trace) : table_row(outcomes.back(), trace)).c_str());
     std::fflush(stdout);  // each is shown when it is done
   }
