@@ -89,6 +89,16 @@ TEST(MemcacheDialogue, Requests) {
   }
 }
 
+TEST(MemcacheDialogue, SetsWithATimeToLive) {
+  Options options = options_for(Action::kSet);
+  options.ttl_sec = 77;
+  Workload workload(options, 1);
+  BufferPool pool(1 << 20);
+  Buffer out(pool);
+  make_dialogue(Protocol::kMemcache, 1, workload)->compose(1, out);
+  EXPECT_EQ(out.view(), "set 0000 0 77 10\r\n" + value() + "\r\n");
+}
+
 TEST(Dialogue, MoreIsAskedWhileAnswersAreOutstanding) {
   for (const auto& [protocol, reply] : {std::pair(Protocol::kMemcache, "END\r\n"), {Protocol::kPing, "PONG\r\n"}}) {
     Workload workload(options_for(Action::kGet), 1);

@@ -1,5 +1,7 @@
 #include "tools/bench/memcache_dialogue.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -26,7 +28,7 @@ bool is_error(std::string_view line) noexcept {
 
 MemcacheDialogue::MemcacheDialogue(std::uint32_t outstanding_max, Workload& workload)
     : workload_(workload),
-      set_tail_(" 0 0 " + std::to_string(workload.value_bytes()) + "\r\n"),
+      set_tail_(fmt::format(" 0 {} {}\r\n", workload.ttl_sec(), workload.value_bytes())),
       value_tail_(" 0 " + std::to_string(workload.value_bytes())),
       asked_(std::bit_ceil(outstanding_max)) {}
 

@@ -39,7 +39,7 @@ class MemcacheDialogue final : public Dialogue {
   [[nodiscard]] Request& request(std::uint32_t number) noexcept { return asked_[number & (asked_.size() - 1)]; }
 
   Workload& workload_;
-  std::string set_tail_;        // " 0 0 100\r\n"
+  std::string set_tail_;        // " 0 ttl bytes\r\n"
   std::string value_tail_;      // " 0 100": what follows the key in an expected VALUE line
   std::vector<Request> asked_;  // a ring; its size is a power of two
   std::uint32_t composed_ = 0;

@@ -135,6 +135,9 @@ void declare(CLI::App& app, Options& options, Texts& texts) {
   app.add_option("--key-size", options.key_bytes, "bytes of a key")
       ->capture_default_str()
       ->check(CLI::Range(1u, kKeyBytesMax));
+  app.add_option("--ttl", options.ttl_sec, "seconds until what is set expires; 0: never")
+      ->check(CLI::Range(0, 30 * 24 * 60 * 60))  // above, memcached takes it for a point in time
+      ->capture_default_str();
   app.add_option("--value-size", options.value_bytes, "bytes of a value")
       ->capture_default_str()
       ->check(CLI::Range(0u, kValueBytesMax));

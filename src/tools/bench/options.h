@@ -54,6 +54,7 @@ struct Options {
   std::uint32_t keys = 1'000'000;
   std::uint32_t key_bytes = 32;
   std::uint32_t value_bytes = 100;
+  std::uint32_t ttl_sec = 0;                      // of what is set; 0: it stays
   double zipf_exponent = 0;                       // 0: uniform
   std::array<std::uint32_t, 3> ratio{90, 10, 0};  // weights, by Action
   bool fill = false;

@@ -8,6 +8,7 @@ Workload::Workload(const Options& options, std::uint64_t seed)
     : keys_(options.keys),
       key_bytes_(options.key_bytes),
       value_bytes_(options.value_bytes),
+      ttl_sec_(options.ttl_sec),
       until_get_(options.ratio[static_cast<std::size_t>(Action::kGet)]),
       until_set_(until_get_ + options.ratio[static_cast<std::size_t>(Action::kSet)]),
       until_delete_(until_set_ + options.ratio[static_cast<std::size_t>(Action::kDelete)]),

@@ -40,6 +40,7 @@ class Workload {
 
   [[nodiscard]] std::size_t key_bytes() const noexcept { return key_bytes_; }
   [[nodiscard]] std::size_t value_bytes() const noexcept { return value_bytes_; }
+  [[nodiscard]] std::uint32_t ttl_sec() const noexcept { return ttl_sec_; }
   // Writes key_bytes() bytes.
   void write_key(std::uint32_t key, char* out) const noexcept;
   [[nodiscard]] std::string_view value(std::uint32_t key) const noexcept {
@@ -53,6 +54,7 @@ class Workload {
   std::uint32_t keys_;
   std::size_t key_bytes_;
   std::size_t value_bytes_;
+  std::uint32_t ttl_sec_;
   std::uint32_t until_get_;  // a draw below this is a get, below the next a set, below the last a delete
   std::uint32_t until_set_;
   std::uint32_t until_delete_;
