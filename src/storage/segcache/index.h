@@ -35,10 +35,10 @@ namespace pelikan::storage::segcache {
 
 class Index {
  public:
-  // Overflow buckets of one chain. Buckets whose turn to be split is last have 12 items on average: one in 10^20 of
+  // Overflow buckets of one chain. Buckets whose turn to be split is last have 16 items on average: one in 10^14 of
   // them has more than fit.
   static constexpr unsigned kOverflowMax = 7;
-  static constexpr unsigned kItemsPerBucket = 6;  // above this mean the index grows
+  static constexpr unsigned kItemsPerBucket = 8;  // above this mean the index grows
   static constexpr std::size_t kChainSlotsMax = kBucketSlots * (1 + kOverflowMax);
 
   // The chain of buckets a hash belongs to, held against all other writers; readers go on. A thread holds one at a

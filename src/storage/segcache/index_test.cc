@@ -119,7 +119,7 @@ TEST_F(SharedIndexTest, ReadersNeverMissWhatIsThereNorSeeWhatIsNot) {
   }
   EXPECT_EQ(wrong, 0u);
   EXPECT_GT(looked, 0u);
-  EXPECT_GT(index_.buckets(), kKeys / 4 / 6);
+  EXPECT_GT(index_.buckets(), kKeys / 4 / Index::kItemsPerBucket);
   index_.check_invariants();
 }
 
