@@ -1,17 +1,19 @@
 // An item as it lies in a segment: a header of 8 bytes, the client's flags if they are not 0, the key, the value. Items
-// begin at multiples of 4 bytes.
+// begin at multiples of 4 bytes. A value that does not fit a segment lies in a block of its own: then a reference to it
+// stands in the place of the value, and the value bytes are all ones ("a large item").
 //
 //           31    30    29                 8 7         0
 //   sizes   |dead |flags|   value bytes 22  |  key 8   |
 //           31                      14 13              0
 //   state   |       expiry 18         |    heat 14     |
 //
-//   | sizes | state | [flags 4] | key | value | 0-3 unused |
+//   | sizes | state | [flags 4] | key | value, or LargeValue | 0-3 unused |
 //
 // The expiry is relative to the segment (ttl.h); the heat belongs to the eviction policy (heat.h). Only the state and
 // the dead mark ever change once an item is written.
-// Threads: readers count hits in `state` while the holder of the item's chain (index.h) changes the expiry there; only
-//          who took the item out of the index marks it dead. Nobody reads anything else by these words: all relaxed.
+// Threads: readers count hits in `state` while the holder of the item's chain (index.h) changes the expiry there; who
+//          took the item out of the index marks it dead, a large one also who releases its segment: the first of them
+//          owns the block. Nobody reads anything else by these words: all relaxed.
 #pragma once
 
 #include <atomic>
@@ -29,21 +31,46 @@ namespace pelikan::storage::segcache {
 inline constexpr unsigned kKeyLengthBits = 8;
 inline constexpr unsigned kValueLengthBits = 22;
 inline constexpr std::size_t kKeyBytesMax = (1U << kKeyLengthBits) - 1;
-inline constexpr std::size_t kValueBytesMax = (1U << kValueLengthBits) - 1;
+inline constexpr std::size_t kValueBytesMax = std::size_t{128} << 20;
 static_assert(kKeyLengthBits + kValueLengthBits + 2 == 32);
 static_assert(kExpiryBits + kHeatBits == 32);
 
+// Where the value of a large item is.
+struct LargeValue {
+  const char* data = nullptr;
+  std::uint32_t bytes = 0;
+  SegmentId lent = kNoSegment;  // the first of the segments that the block is paid for with (segments.h)
+
+  [[nodiscard]] std::string_view view() const noexcept { return {data, bytes}; }
+  // As it lies in an item.
+  [[nodiscard]] std::string_view stored() const noexcept {
+    return {reinterpret_cast<const char*>(this), sizeof(*this)};
+  }
+};
+static_assert(sizeof(LargeValue) == 16);
+
 class ItemHeader {
  public:
+  // For `value_bytes`: a large item.
+  static constexpr std::uint32_t kLarge = (1U << kValueLengthBits) - 1;
+
+  // REQUIRES: value_bytes <= kLarge.
   ItemHeader(std::size_t key_bytes, std::size_t value_bytes, bool has_flags, std::uint32_t expiry_code) noexcept
       : sizes_(static_cast<std::uint32_t>(key_bytes | (value_bytes << kKeyLengthBits)) | (has_flags ? kFlagsBit : 0)),
         state_(expiry_code << kHeatBits) {}
 
   [[nodiscard]] std::uint32_t key_bytes() const noexcept { return sizes() & kKeyBytesMax; }
-  [[nodiscard]] std::uint32_t value_bytes() const noexcept { return (sizes() >> kKeyLengthBits) & kValueBytesMax; }
+  [[nodiscard]] bool large() const noexcept { return value_field() == kLarge; }
+  [[nodiscard]] std::uint32_t value_bytes() const noexcept { return large() ? large_value().bytes : value_field(); }
   [[nodiscard]] bool has_flags() const noexcept { return (sizes() & kFlagsBit) != 0; }
   [[nodiscard]] bool dead() const noexcept { return (sizes() & kDeadBit) != 0; }
-  void mark_dead() noexcept { sizes_.store(sizes() | kDeadBit, std::memory_order_relaxed); }
+  // False when it was dead. Several may try at once only if it is large.
+  bool mark_dead(bool shared) noexcept {
+    if (shared && large()) return (sizes_.fetch_or(kDeadBit, std::memory_order_relaxed) & kDeadBit) == 0;
+    const std::uint32_t before = sizes();
+    sizes_.store(before | kDeadBit, std::memory_order_relaxed);
+    return (before & kDeadBit) == 0;
+  }
 
   [[nodiscard]] std::uint32_t expiry_code() const noexcept { return state() >> kHeatBits; }
   [[nodiscard]] Heat heat() const noexcept { return state() & kHeatMask; }
@@ -65,7 +92,14 @@ class ItemHeader {
 
   [[nodiscard]] std::string_view key() const noexcept { return {bytes() + flags_bytes(), key_bytes()}; }
   [[nodiscard]] std::string_view value() const noexcept {
-    return {bytes() + flags_bytes() + key_bytes(), value_bytes()};
+    if (large()) return large_value().view();
+    return {bytes() + flags_bytes() + key_bytes(), value_field()};
+  }
+  // REQUIRES: large().
+  [[nodiscard]] LargeValue large_value() const noexcept {
+    LargeValue value;
+    std::memcpy(static_cast<void*>(&value), bytes() + flags_bytes() + key_bytes(), sizeof(value));
+    return value;
   }
   [[nodiscard]] std::uint32_t flags() const noexcept {
     std::uint32_t flags = 0;
@@ -75,15 +109,15 @@ class ItemHeader {
   // What it takes of its segment.
   [[nodiscard]] std::uint32_t total_bytes() const noexcept;
 
-  // Writes a copy, with another expiry and heat, where there is room for it.
+  // Writes a copy, with another expiry and heat, where there is room for it. Of a large item the head: the block stays.
   ItemHeader& copy_to(void* to, std::uint32_t expiry_code, Heat heat) const noexcept {
-    auto* copy = new (to) ItemHeader(key_bytes(), value_bytes(), has_flags(), expiry_code);
+    auto* copy = new (to) ItemHeader(key_bytes(), value_field(), has_flags(), expiry_code);
     copy->set_heat(heat);
-    std::memcpy(static_cast<void*>(copy + 1), this + 1, flags_bytes() + key_bytes() + value_bytes());
+    std::memcpy(static_cast<void*>(copy + 1), this + 1, flags_bytes() + key_bytes() + stored_bytes());
     return *copy;
   }
 
-  // Writes what follows the header. REQUIRES: the sizes given to the constructor.
+  // Writes what follows the header. REQUIRES: the sizes given to the constructor; kLarge takes a LargeValue::stored().
   void fill(std::uint32_t flags, std::string_view key, std::string_view front, std::string_view back) noexcept {
     char* to = reinterpret_cast<char*>(this + 1);
     if (has_flags()) std::memcpy(to, &flags, sizeof(flags));
@@ -100,6 +134,9 @@ class ItemHeader {
   static constexpr std::uint32_t kHeatMask = (1U << kHeatBits) - 1;
 
   [[nodiscard]] std::uint32_t sizes() const noexcept { return sizes_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint32_t value_field() const noexcept { return (sizes() >> kKeyLengthBits) & kLarge; }
+  // What lies behind the key.
+  [[nodiscard]] std::uint32_t stored_bytes() const noexcept { return large() ? sizeof(LargeValue) : value_field(); }
   [[nodiscard]] std::uint32_t state() const noexcept { return state_.load(std::memory_order_relaxed); }
   // False: another thread was faster, and `before` is what it made of it.
   bool replace_state(std::uint32_t& before, std::uint32_t after, bool shared) noexcept {
@@ -122,7 +159,7 @@ static_assert(sizeof(ItemHeader) == 8 && alignof(ItemHeader) == kSlotUnitBytes);
 }
 
 inline std::uint32_t ItemHeader::total_bytes() const noexcept {
-  return static_cast<std::uint32_t>(item_bytes(key_bytes(), value_bytes(), has_flags()));
+  return static_cast<std::uint32_t>(item_bytes(key_bytes(), stored_bytes(), has_flags()));
 }
 
 }  // namespace pelikan::storage::segcache

@@ -117,7 +117,7 @@ TEST(Item, KeepsItsFields) {
       EXPECT_EQ(copy.value(), "helloworld");
       EXPECT_EQ(copy.flags(), flags);
       item->set_expiry_code(kExpiryNever, flags == 0);
-      item->mark_dead();
+      EXPECT_TRUE(item->mark_dead(false));
       EXPECT_TRUE(item->dead());
       EXPECT_EQ(item->expiry_code(), kExpiryNever);
       EXPECT_EQ(item->heat(), 0x3FFFu);
@@ -126,7 +126,7 @@ TEST(Item, KeepsItsFields) {
     }
   }
   EXPECT_EQ(item_bytes(1, 0, false), 12u);
-  EXPECT_EQ(item_bytes(0, kValueBytesMax, true), 4u * 1024 * 1024 + 12);
+  EXPECT_EQ(item_bytes(0, 13, true), 28u);
 }
 
 TEST(Heat, CountsAtMostOncePerSecondAndSaturates) {

@@ -42,7 +42,9 @@ class Model : public testing::TestWithParam<Setup> {
   }
   [[nodiscard]] std::size_t value_bytes() {
     const std::uint32_t dice = below(200);
-    if (dice == 0) return below(static_cast<std::uint32_t>(GetParam().segment_bytes) + 1000);
+    const auto segment_bytes = static_cast<std::uint32_t>(GetParam().segment_bytes);
+    if (dice == 0) return below(segment_bytes + 1000);
+    if (dice == 1) return below(2) == 0 ? below(4 * segment_bytes) : below(largest_ + 1000);
     if (dice < 10) return 0;
     return below(GetParam().value_bytes_max + 1);
   }
@@ -68,7 +70,7 @@ class Model : public testing::TestWithParam<Setup> {
     if (dice < 760) return run.store(key(), value_bytes(), flags, ttl_sec(), When::kIfMissing);
     if (dice < 800) return run.store(key(), value_bytes(), flags, ttl_sec(), When::kIfThere);
     if (dice < 830) return run.store(key(), value_bytes(), flags, ttl_sec(), When::kIfUnchanged);
-    if (dice < 870) return run.extend(key(), below(60), below(2) == 0);
+    if (dice < 870) return run.extend(key(), below(50) == 0 ? value_bytes() : below(60), below(2) == 0);
     if (dice < 900) return run.erase(key());
     if (dice < 910) return run.erase_by_verdict(key());
     if (dice < 950) return run.touch(key(), ttl_sec());
@@ -83,6 +85,7 @@ class Model : public testing::TestWithParam<Setup> {
   }
 
   std::mt19937_64 random_;
+  std::uint32_t largest_ = 0;  // value, that the heap may hold
 };
 
 TEST_P(Model, NeverShowsWhatItShouldNot) {
@@ -97,14 +100,19 @@ TEST_P(Model, NeverShowsWhatItShouldNot) {
   options.eviction.set(GetParam().eviction);
   options.hash_power.set(3);
   ModelRun run(options, seed);
+  largest_ = static_cast<std::uint32_t>(run.cache().stats().value_bytes_max);
+  bool large_seen = false;
   for (std::uint64_t op = 0; op < ops; ++op) {
     step(run);
-    if (op % (ops / 50 + 1) == 0) run.check_all();
+    if (op % (ops / 50 + 1) != 0) continue;
+    run.check_all();
+    large_seen = large_seen || run.cache().stats().large_items > 0;
   }
   run.check_all();
   const Stats stats = run.cache().stats();
   EXPECT_GT(run.hits(), ops / 10);
   EXPECT_GT(stats.expired_items, 0u);
+  EXPECT_EQ(large_seen, largest_ > GetParam().segment_bytes);
   EXPECT_EQ(stats.evicted_items > 0, GetParam().eviction != std::string_view("none"));
   EXPECT_TRUE(run.refused() == 0 || GetParam().eviction == std::string_view("none"));
 }

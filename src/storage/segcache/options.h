@@ -19,10 +19,9 @@ struct SegOptions : config::Section {
 
   config::Option<config::Size> heap_size{this, "heap_size", config::kGiB, "memory for items",
                                          config::Range{12 * config::kKiB, 64 * config::kTiB}};
-  config::Option<config::Size> segment_size{
-      this, "segment_size", 0,
-      "bytes of a segment, and so of the largest item; 0 picks it: the heap in 256 parts or more, 8KB to 1MB",
-      config::Range{std::uint64_t{0}, 4 * config::kMiB}};
+  config::Option<config::Size> segment_size{this, "segment_size", 0,
+                                            "bytes of a segment; 0 picks it: the heap in 256 parts or more, 8KB to 1MB",
+                                            config::Range{std::uint64_t{0}, 4 * config::kMiB}};
   config::Option<std::string> eviction{
       this, "eviction", "seger", "what makes room when the heap is full",
       config::OneOf{"none", "random", "random_fifo", "fifo", "cte", "util", "merge", "seger"}};
@@ -36,8 +35,8 @@ struct SegOptions : config::Section {
       this, "compact_target", 2, "two neighbours that are each filled to less than one part in this many become one",
       config::Range{2, 64}};
   config::Option<config::Size> max_value_size{this, "max_value_size", config::kMiB,
-                                              "largest value; what a segment holds is a limit too",
-                                              config::Range{std::uint64_t{1}, 4 * config::kMiB}};
+                                              "largest value; something less than half of the heap is a limit too",
+                                              config::Range{std::uint64_t{1}, 128 * config::kMiB}};
 
   std::uint64_t index_bytes_max = 0;  // not a setting: see fit_into(); 0: as much as the heap
 

@@ -43,9 +43,16 @@ void Region::populate(std::size_t used_bytes, std::size_t ahead_bytes) noexcept 
   }
   populated_bytes_.store(populated, std::memory_order_relaxed);
   const std::size_t complete = populated - populated % kHugePageBytes;
-  if (complete <= advised_bytes_ || reserved_bytes_ < kHugePagesFromBytes) return;
+  if (complete <= advised_bytes_ || reserved_bytes_ < kHugePagesFromBytes || has_gaps_) return;
   (void)::madvise(data_ + advised_bytes_, complete - advised_bytes_, MADV_HUGEPAGE);
   advised_bytes_ = complete;
+}
+
+void Region::give_back(std::size_t from, std::size_t bytes) noexcept {
+  if (!has_gaps_) (void)::madvise(data_, reserved_bytes_, MADV_NOHUGEPAGE);
+  has_gaps_ = true;
+  const std::size_t first = (from + kPageBytes - 1) / kPageBytes * kPageBytes;
+  (void)::madvise(data_ + first, whole_pages_bytes(from, bytes), MADV_DONTNEED);
 }
 
 }  // namespace pelikan::storage::segcache

@@ -24,7 +24,16 @@ class Region {
   // This, called at leisure, has the kernel do that beforehand: a step towards `ahead_bytes` behind the used ones.
   void populate(std::size_t used_bytes, std::size_t ahead_bytes) noexcept;
 
-  // What is real when the first `used_bytes` were touched.
+  // Takes the whole pages of that part from the process: they are real again, and zero, when they are touched. From the
+  // first time on the kernel joins no small pages to huge ones here, because it would fill such gaps.
+  void give_back(std::size_t from, std::size_t bytes) noexcept;
+  [[nodiscard]] static std::size_t whole_pages_bytes(std::size_t from, std::size_t bytes) noexcept {
+    const std::size_t first = (from + kPageBytes - 1) / kPageBytes * kPageBytes;
+    const std::size_t end = (from + bytes) / kPageBytes * kPageBytes;
+    return end > first ? end - first : 0;
+  }
+
+  // What is real when the first `used_bytes` were touched and nothing was given back.
   [[nodiscard]] std::size_t real_bytes(std::size_t used_bytes) const noexcept {
     return std::max(used_bytes, populated_bytes_.load(std::memory_order_relaxed));
   }
@@ -39,6 +48,7 @@ class Region {
  private:
   static constexpr std::size_t kStepBytes = std::size_t{1} << 20;
   static constexpr std::size_t kPopulateBytes = std::size_t{128} << 10;  // takes the kernel some 50 us
+  static constexpr std::size_t kPageBytes = 4096;
   static constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
   static constexpr std::size_t kHugePagesFromBytes = std::size_t{64} << 20;
 
@@ -47,6 +57,7 @@ class Region {
   std::size_t committed_bytes_ = 0;
   std::atomic<std::size_t> populated_bytes_{0};  // a multiple of kPopulateBytes; real_bytes() is asked on any thread
   std::size_t advised_bytes_ = 0;                // huge pages are wanted
+  bool has_gaps_ = false;                        // they no longer are
 };
 
 }  // namespace pelikan::storage::segcache

@@ -18,8 +18,9 @@ struct SegMetrics : metrics::Group {
   metrics::Counter segment_clear{this, "segment_clear", "segments dropped after a flush"};
   metrics::Gauge segment_free{this, "segment_free", "segments without items"};
   metrics::Gauge segment_current{this, "segment_current", "segments with items"};
+  metrics::Gauge segment_lent{this, "segment_lent", "segments whose memory values in blocks of their own have"};
 
-  metrics::Gauge heap_bytes{this, "heap_bytes", "memory of the heap: of the segments that were ever written to"};
+  metrics::Gauge heap_bytes{this, "heap_bytes", "memory of the heap: of segments that were written to, and of blocks"};
 
   metrics::Counter hash_insert{this, "hash_insert", "items entered into the index"};
   metrics::Counter hash_insert_ex{this, "hash_insert_ex", "items that left because their chain of buckets was full"};
@@ -37,7 +38,10 @@ struct SegMetrics : metrics::Group {
   metrics::Counter item_relink{this, "item_relink", "items kept by eviction, under a new CAS token"};
   metrics::Counter item_compacted{this, "item_compacted", "items moved by a compaction, under a new CAS token"};
   metrics::Gauge item_current{this, "item_current", "items in the cache"};
-  metrics::Gauge item_current_bytes{this, "item_current_bytes", "bytes of the items in the cache, headers included"};
+  metrics::Gauge item_current_bytes{this, "item_current_bytes",
+                                    "bytes of the items in the cache, headers included, but for values in blocks"};
+  metrics::Gauge item_large{this, "item_large", "items whose value does not fit a segment and has a block of its own"};
+  metrics::Gauge item_large_bytes{this, "item_large_bytes", "bytes of those values"};
   metrics::Gauge item_dead{this, "item_dead", "replaced or deleted items whose segment is still in use"};
   metrics::Gauge item_dead_bytes{this, "item_dead_bytes", "bytes of those items"};
 };

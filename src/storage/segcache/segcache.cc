@@ -1,6 +1,7 @@
 #include "storage/segcache/segcache.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "base/check.h"
@@ -22,6 +23,11 @@ Item view(const Store& store, Place place) {
 
 // A thread may have several classes of items under way, while the others' segments are full of what is worth keeping.
 constexpr unsigned kSegmentsPerThreadMin = 16;
+
+// Whether `part` is a part of `whole`.
+bool views(std::string_view part, std::string_view whole) noexcept {
+  return std::greater_equal<>()(part.data(), whole.data()) && std::less<>()(part.data(), whole.data() + whole.size());
+}
 
 constexpr std::uint32_t to_deadline(std::uint32_t expire_at) noexcept { return expire_at == 0 ? kNever : expire_at; }
 
@@ -93,8 +99,9 @@ WriteResult SegCache::write(const Key& key, void* context, Decide decide) noexce
   while (true) {
     const std::optional<WriteResult> result = try_write(attempt, context, decide);
     store_->settle();
+    if (!result && store_->open_for(attempt.wanted)) continue;
+    store_->give_up_prepared();
     if (result) return *result;
-    if (store_->open_for(attempt.wanted)) continue;
     const std::optional<Item> kept = peek(Key(attempt.key, attempt.hash));
     return {WriteResult::Status::kNoSpace, kept ? kept->cas : 0};
   }
@@ -136,11 +143,13 @@ std::optional<Place> SegCache::Attempt::append(Store& store, const Index::Hold& 
   const std::optional<Place> made = store.append(hold, record);
   if (made) {
     store.publish(hold, older, *made);
-  } else {
-    wanted = {.queue = record.start.queue,
-              .bytes = static_cast<std::uint32_t>(record.bytes()),
-              .deadline = record.deadline,
-              .keep = older ? older->place.segment : kNoSegment};
+    return made;
+  }
+  wanted = store.wanted_for(record);
+  if (older) {
+    const std::string_view before = store.segments().item(older->place).value();
+    wanted.keep = older->place.segment;
+    wanted.keep_is_read = views(record.front, before) || views(record.back, before);
   }
   return made;
 }
@@ -167,7 +176,13 @@ std::optional<bool> SegCache::try_touch(Attempt& attempt, std::uint32_t deadline
   if (store_->extend(found->place, deadline, anywhere)) return true;
   if (anywhere) return false;
   const Item item = view(*store_, found->place);
-  const Record record{.key = attempt.key, .front = item.value, .back = {}, .flags = item.flags, .deadline = deadline};
+  const bool large = store_->segments().item(found->place).large();
+  const Record record{.key = attempt.key,
+                      .front = item.value,
+                      .back = {},
+                      .flags = item.flags,
+                      .deadline = deadline,
+                      .block_of = large ? std::optional(found->place) : std::nullopt};
   if (attempt.append(*store_, hold, found, record)) return true;
   return std::nullopt;
 }
@@ -189,8 +204,7 @@ bool SegCache::try_erase(const Key& key) noexcept {
 void SegCache::flush() noexcept { store_->flush(); }
 
 bool SegCache::fits(std::size_t key_bytes, std::size_t value_bytes) const noexcept {
-  return key_bytes <= kKeyBytesMax && value_bytes <= value_bytes_max_ &&
-         item_bytes(key_bytes, value_bytes, true) <= store_->segments().segment_bytes();
+  return value_bytes <= value_bytes_max_ && store_->fits(key_bytes, value_bytes);
 }
 
 std::optional<Item> SegCache::next(Cursor& cursor) const noexcept {
@@ -214,18 +228,21 @@ Stats SegCache::stats() const noexcept {
   const Shared& shared = *store_->shared();
   const Segments& segments = shared.segments;
   const Totals totals = shared.totals();
-  Stats stats{.items = static_cast<std::uint64_t>(std::max<std::int64_t>(0, totals.live_items)),
-              .live_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, totals.live_bytes)),
-              .heap_bytes = std::uint64_t{segments.count()} * segments.segment_bytes(),
-              .index_bytes = shared.index.bytes(),
-              .policy_bytes = shared.policy->bytes(),
-              .table_bytes = segments.count() * (sizeof(SegmentHeader) + ExpiryQueue::kEntryBytes),
-              .segments = segments.count(),
-              .segments_free = segments.free_count(),
-              .segment_bytes = segments.segment_bytes(),
-              .oldest_age_sec = store_->now_sec() - store_->oldest_sec(),
-              .value_bytes_max = std::min<std::uint64_t>(value_bytes_max_, segments.segment_bytes()),
-              .evicts = evicts_};
+  Stats stats{
+      .items = static_cast<std::uint64_t>(std::max<std::int64_t>(0, totals.live_items)),
+      .live_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, totals.live_bytes)) + segments.large_bytes(),
+      .heap_bytes = std::uint64_t{segments.count()} * segments.segment_bytes(),
+      .index_bytes = shared.index.bytes(),
+      .policy_bytes = shared.policy->bytes(),
+      .table_bytes = segments.count() * (sizeof(SegmentHeader) + ExpiryQueue::kEntryBytes),
+      .segments = segments.count(),
+      .segments_free = segments.free_count(),
+      .segment_bytes = segments.segment_bytes(),
+      .oldest_age_sec = store_->now_sec() - store_->oldest_sec(),
+      .value_bytes_max = std::min<std::uint64_t>(value_bytes_max_, store_->value_bytes_possible()),
+      .large_items = segments.large_items(),
+      .large_bytes = segments.large_bytes(),
+      .evicts = evicts_};
   for (const Shared::Counts& one : shared.counts) {
     stats.evicted_items += one.metrics.item_evict.value();
     stats.expired_items += one.metrics.item_expire.value();

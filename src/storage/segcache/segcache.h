@@ -5,9 +5,8 @@
 //             With one thread nothing is locked. docs/concurrency.md.
 // Time:       comes in with the constructor and turn(); an item whose expire_at <= Time::floor_sec is gone. Callers add
 //             a TTL to Time::ceil_sec. So nothing expires early and nothing lives a whole second too long.
-// Limits:     keys of 0 to 255 bytes, values of at most seg.max_value_size, and key and value together in one segment:
-//             fits().
-// When full:  the eviction policy makes room; only seg.eviction = "none" ever answers kNoSpace.
+// Limits:     keys of 0 to 255 bytes, values of at most seg.max_value_size, and what two of may be in the heap: fits().
+// When full:  the eviction policy makes room; seg.eviction = "none" answers kNoSpace.
 // Failure:    the constructor throws std::runtime_error (config::Error for settings that make no sense together) with
 //             one line; nothing else throws.
 #pragma once
@@ -63,7 +62,8 @@ struct Verdict {
 };
 
 //   kTooLarge  such an item can never fit; the old item is untouched
-//   kNoSpace   the heap is full and the policy is "none"; the old item is untouched
+//   kNoSpace   the heap is full and the policy is "none", the kernel has no memory for a large value, or a thread hangs
+//              that keeps the others from it; the old item is untouched, unless it was evicted before that
 struct WriteResult {
   enum class Status : std::uint8_t { kKept, kErased, kStored, kTooLarge, kNoSpace };
 
@@ -86,7 +86,9 @@ struct Stats {
   std::uint64_t evicted_items = 0;
   std::uint64_t expired_items = 0;    // reclaimed because their time had come
   std::uint64_t stored_items = 0;     // ever
-  std::uint64_t value_bytes_max = 0;  // seg.max_value_size, or what a segment holds if that is less
+  std::uint64_t value_bytes_max = 0;  // seg.max_value_size, or what this heap can hold if that is less
+  std::uint64_t large_items = 0;      // with values in blocks of their own
+  std::uint64_t large_bytes = 0;      // of those values; part of live_bytes
   bool evicts = true;                 // false: a full heap refuses stores (seg.eviction = "none")
 };
 

@@ -255,16 +255,26 @@ TEST(Flush, TakesAllAndOnlyWhatWasStoredBefore) {
   cache.check_invariants();
 }
 
-TEST(Limits, AFullSegmentFitsAndAByteMoreDoesNot) {
-  SegCache cache(Options("merge", 256 * kMb, 0), KeyHash(1), at(1));
+TEST(Limits, AFullSegmentIsNoLargeItemAndAByteMoreIs) {
+  Options options("merge", 256 * kMb, 0);
+  options.max_value_size.set(4 * kMb);
+  SegCache cache(options, KeyHash(1), at(1));
   EXPECT_TRUE(cache.fits(1, 1'048'516));
   const std::string value(1'048'516, 'v');
   for (int i = 0; i < 3; ++i) ASSERT_EQ(set(cache, "k", value), Status::kStored);
   EXPECT_EQ(cache.get("k")->value, value);
-  EXPECT_TRUE(cache.fits(250, kMb - 12 - 252));
-  EXPECT_FALSE(cache.fits(250, kMb - 12 - 250 + 1));
-  EXPECT_EQ(set(cache, "k", std::string(kMb, 'w')), Status::kTooLarge);
+  EXPECT_EQ(set(cache, "l", std::string(kMb - 9, 'l')), Status::kStored);
+  EXPECT_EQ(cache.stats().large_items, 0u);
+  EXPECT_EQ(set(cache, "l", std::string(kMb - 8, 'm')), Status::kStored);
+  EXPECT_EQ(cache.stats().large_items, 1u);
+  EXPECT_TRUE(cache.get("l")->value == std::string(kMb - 8, 'm'));
+  EXPECT_EQ(set(cache, "l", std::string(4 * kMb, 'n')), Status::kStored);
+  EXPECT_TRUE(cache.get("l")->value == std::string(4 * kMb, 'n'));
+  EXPECT_FALSE(cache.fits(1, 4 * kMb + 1));
+  EXPECT_EQ(set(cache, "l", std::string(4 * kMb + 1, 'w')), Status::kTooLarge);
+  EXPECT_TRUE(cache.get("l")->value == std::string(4 * kMb, 'n'));
   EXPECT_EQ(cache.get("k")->value, value);
+  cache.check_invariants();
   EXPECT_EQ(set(cache, std::string(256, 'k'), "v"), Status::kTooLarge);
   EXPECT_FALSE(cache.get(std::string(256, 'k')));
   EXPECT_EQ(set(cache, "", "empty"), Status::kStored);

@@ -8,6 +8,10 @@
 //   There is no way back from kSealed to kOpen: nothing is ever written behind the end of a sealed segment. A thread
 //   may take a sealed one out of the others' hands to examine it (kExamined); then it releases it.
 //
+// A large value lies in a block of its own, outside the heap. It is paid for with segments: lend() takes as many of the
+// free ones, gives their memory back to the kernel and maps the block (kFree -> kLent); give_back() ends that. So heap
+// and blocks together never are more than the heap was to be.
+//
 // A chain is in the order of writing: its head is the oldest, an open segment is its tail. flush() moves all chains to
 // one list of flushed segments, in constant time; their `epoch` tells whoever meets them that they are gone.
 // Owner:   shared.h. Threads: every function says which; "room" is the mutex of shared.h, without which one thread at a
@@ -30,7 +34,7 @@
 
 namespace pelikan::storage::segcache {
 
-enum class SegmentState : std::uint8_t { kFree, kOpen, kSealed, kExamined };
+enum class SegmentState : std::uint8_t { kFree, kOpen, kSealed, kExamined, kLent };
 
 // Policies that need no second queue use the main one.
 enum class Queue : std::uint8_t { kMain, kSmall };
@@ -116,14 +120,18 @@ struct alignas(64) SegmentHeader {
   std::uint32_t base_sec = 0;                // expiries count from here
   std::uint8_t shift = 0;                    // of the class: the grain of its expiries
   std::uint8_t chain = 0;
+  bool hollow = false;          // its memory was given back and not touched since; room
+  char* block = nullptr;        // of the first segment lent for a block, until that is unmapped; room
+  std::size_t block_bytes = 0;  // room
 
   alignas(64) Removed removed;
   std::atomic<std::uint32_t> write_offset{0};  // written by the owner of an open segment, behind a whole item
   std::atomic<std::uint32_t> items{0};         // written, dead ones included
   LastDeadline last_deadline;
+  std::atomic<std::uint32_t> lent{0};      // segments lent to its items that are not dead
   std::uint32_t created_sec = 0;           // when its oldest items were first written; room
-  SegmentId prev = kNoSegment;             // room
-  SegmentId next = kNoSegment;             // room
+  SegmentId prev = kNoSegment;             // room; of the first segment lent for a block: whoever owns the block
+  SegmentId next = kNoSegment;             // room; of a lent one: the next of the same block
   std::uint32_t queue_place = kNotQueued;  // in the expiry queue; room
   std::uint32_t sweep = 0;                 // during which sweep of the index `reuses` was counted; room
   std::uint64_t free_when = 0;             // Grace::raise(); room
@@ -146,7 +154,11 @@ struct alignas(64) SegmentHeader {
   [[nodiscard]] bool examined() const noexcept {
     return state.load(std::memory_order_acquire) == SegmentState::kExamined;
   }
-  [[nodiscard]] bool free() const noexcept { return state.load(std::memory_order_acquire) == SegmentState::kFree; }
+  // Has items, or may get some.
+  [[nodiscard]] bool filled() const noexcept {
+    const SegmentState now = state.load(std::memory_order_acquire);
+    return now != SegmentState::kFree && now != SegmentState::kLent;
+  }
 };
 static_assert(sizeof(SegmentHeader) == 128);
 
@@ -165,6 +177,9 @@ struct SegmentList {
 class Segments {
  public:
   Segments(std::uint32_t segments, std::uint32_t segment_bytes, Grace& grace);
+  ~Segments();
+  Segments(const Segments&) = delete;
+  Segments& operator=(const Segments&) = delete;
 
   // --- any thread ---
 
@@ -173,10 +188,15 @@ class Segments {
   [[nodiscard]] bool shared() const noexcept { return shared_; }
   // Without items: those that may be had at once, and those that readers may still look at.
   [[nodiscard]] std::uint32_t free_count() const noexcept { return free_count_.load(std::memory_order_relaxed); }
-  // Of the segments that were ever used: what the heap takes of the machine's memory.
-  [[nodiscard]] std::uint64_t touched_bytes() const noexcept {
-    return heap_.real_bytes(std::size_t{touched_.load(std::memory_order_relaxed)} * segment_bytes_);
+  // What segments that were ever used, and blocks, take of the machine's memory.
+  [[nodiscard]] std::uint64_t real_bytes() const noexcept {
+    const auto get = [](const auto& number) { return number.load(std::memory_order_relaxed); };
+    return heap_.real_bytes(std::size_t{get(touched_)} * segment_bytes_) - get(hollow_bytes_) + get(mapped_bytes_);
   }
+  // Large items: how many, and the bytes of their values.
+  [[nodiscard]] std::uint32_t large_items() const noexcept { return large_items_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t large_bytes() const noexcept { return large_bytes_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint32_t lent_count() const noexcept { return lent_count_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint32_t epoch() const noexcept { return epoch_.load(std::memory_order_acquire); }
 
   [[nodiscard]] SegmentHeader& header(SegmentId id) noexcept { return headers_[id]; }
@@ -193,9 +213,9 @@ class Segments {
     __builtin_prefetch(&headers_[slot.segment()]);
   }
 
-  // In a chain: neither free nor flushed.
+  // In a chain: neither free nor lent nor flushed.
   [[nodiscard]] bool in_use(const SegmentHeader& header) const noexcept {
-    return !header.free() && header.epoch == epoch();
+    return header.filled() && header.epoch == epoch();
   }
   // The slot points at an item of this epoch of flushes, dead marks and expiry aside.
   [[nodiscard]] bool current(Slot slot, std::uint32_t epoch) const noexcept {
@@ -232,9 +252,39 @@ class Segments {
   // released meanwhile. REQUIRES: the caller took it out of the index.
   std::optional<Amount> retire(Place place) noexcept {
     ItemHeader& header = item(place);
-    header.mark_dead();
+    header.mark_dead(shared_);
     return headers_[place.segment].removed.add(header.total_bytes(), shared_);
   }
+
+  // --- large items ---
+
+  // Whether an item does not fit a segment.
+  [[nodiscard]] bool large(std::size_t key_bytes, std::size_t value_bytes, bool has_flags) const noexcept {
+    return item_bytes(key_bytes, value_bytes, has_flags) > segment_bytes_;
+  }
+  // How many segments are lent for a value.
+  [[nodiscard]] std::uint32_t lent_for(std::size_t value_bytes) const noexcept {
+    const std::size_t bytes = (value_bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
+    return static_cast<std::uint32_t>((bytes + segment_bytes_ - 1) / segment_bytes_);
+  }
+  // The most that so many segments pay for.
+  [[nodiscard]] std::uint64_t block_bytes_max(std::uint32_t lent) const noexcept {
+    return std::uint64_t{lent} * segment_bytes_ / kPageBytes * kPageBytes;
+  }
+  [[nodiscard]] std::uint32_t lent_for(const ItemHeader& item) const noexcept {
+    return item.large() ? lent_for(item.value_bytes()) : 0;
+  }
+  // What an item takes of the heap, and what all in a segment do that are not dead: blocks included.
+  [[nodiscard]] std::uint64_t cost(const ItemHeader& item) const noexcept {
+    return item.total_bytes() + std::uint64_t{lent_for(item)} * segment_bytes_;
+  }
+  [[nodiscard]] std::uint64_t cost(const SegmentHeader& header) const noexcept {
+    return header.live().bytes + std::uint64_t{header.lent.load(std::memory_order_relaxed)} * segment_bytes_;
+  }
+  // A large item was written there. By the owner of the open segment, or room for a target.
+  void wrote_large(Place place) noexcept;
+  // Marks a large item dead. True: it was not, and its block is now the caller's, who gives it back or moves it on.
+  [[nodiscard]] bool claim_block(Place place) noexcept;
 
   // --- the owner of an open segment, or room for a target ---
 
@@ -254,12 +304,15 @@ class Segments {
   // --- room ---
 
   [[nodiscard]] const SegmentList& chain(unsigned chain) const noexcept { return chains_[chain]; }
-  // Segments in the chains of a queue.
-  [[nodiscard]] std::uint32_t queued(Queue queue) const noexcept { return queued_[static_cast<unsigned>(queue)]; }
+  // Segments in the chains of a queue, and those lent to their items.
+  [[nodiscard]] std::uint32_t queued(Queue queue) const noexcept {
+    const auto i = static_cast<unsigned>(queue);
+    return queued_[i] + queue_lent_[i].load(std::memory_order_relaxed);
+  }
   [[nodiscard]] SegmentId flushed_head() const noexcept { return flushed_.head; }
 
-  // Whether a segment may be had now.
-  [[nodiscard]] bool ready() noexcept;
+  // Whether so many segments may be had now.
+  [[nodiscard]] bool ready(std::uint32_t wanted = 1) noexcept;
   // An open segment for `owner`. REQUIRES: ready().
   SegmentId open_new(unsigned chain, std::uint32_t now_sec, unsigned owner) noexcept;
   // A sealed one to copy into, that stands in the chain before `before`, as old as that. REQUIRES: ready().
@@ -277,6 +330,12 @@ class Segments {
   // Whatever is in it is gone. REQUIRES: it is not free, not in the expiry queue, and nobody appends to it.
   Released release(SegmentId id) noexcept;
   void flush() noexcept;
+  // A block for a value. Nothing when the kernel has no memory. REQUIRES: ready(lent_for(value_bytes)).
+  [[nodiscard]] std::optional<LargeValue> lend(std::uint32_t value_bytes) noexcept;
+  [[nodiscard]] char* block(const LargeValue& value) noexcept { return headers_[value.lent].block; }
+  // The segments lent for a block are free again, and it goes, both as soon as no thread may still read it.
+  // REQUIRES: no slot leads to it.
+  void give_back(SegmentId first_lent) noexcept;
   // A step towards memory for what will be written soon.
   void populate() noexcept {
     heap_.populate(std::size_t{touched_.load(std::memory_order_relaxed)} * segment_bytes_, kPopulatedAheadBytes);
@@ -287,6 +346,21 @@ class Segments {
   SegmentId take(std::uint32_t now_sec) noexcept;
   [[nodiscard]] SegmentId take_free() noexcept;
   void collect_rested() noexcept;
+  void set_free(SegmentId id) noexcept;
+  void unmap_block(SegmentHeader& at) noexcept;
+  [[nodiscard]] std::uint64_t page_bytes(SegmentId id) const noexcept {
+    return Region::whole_pages_bytes(std::size_t{id} * segment_bytes_, segment_bytes_);
+  }
+  void weigh(SegmentHeader& at, const ItemHeader& item, bool more) noexcept;
+  // Adds to what any thread may change.
+  template <class T>
+  void add(std::atomic<T>& number, T change) noexcept {
+    if (shared_) {
+      number.fetch_add(change, std::memory_order_relaxed);
+    } else {
+      number.store(number.load(std::memory_order_relaxed) + change, std::memory_order_relaxed);
+    }
+  }
   [[nodiscard]] SegmentList& list_of(const SegmentHeader& header) noexcept {
     return header.epoch == epoch() ? chains_[header.chain] : flushed_;
   }
@@ -305,6 +379,7 @@ class Segments {
   // more than to write it. So segments that were used before go first, in turn, as soon as there are enough of them
   // that none is reused in haste.
   static constexpr std::uint32_t kReusedInTurn = 16;
+  static constexpr std::size_t kPageBytes = 4096;
   static constexpr std::size_t kPopulatedAheadBytes = std::size_t{2} << 20;
   SegmentList free_;     // used before
   SegmentList resting_;  // released, and readers may still look; the first released first
@@ -313,6 +388,13 @@ class Segments {
   // Written under room, read by all.
   std::atomic<std::uint32_t> touched_{0};
   std::atomic<std::uint32_t> free_count_{0};  // of all kinds
+  std::atomic<std::uint32_t> lent_count_{0};
+  std::atomic<std::uint64_t> hollow_bytes_{0};  // of heap pages that were given back
+  std::atomic<std::uint64_t> mapped_bytes_{0};  // of blocks, those that rest included
+  // Written by any thread.
+  std::array<std::atomic<std::uint32_t>, kQueues> queue_lent_{};
+  std::atomic<std::uint32_t> large_items_{0};
+  std::atomic<std::uint64_t> large_bytes_{0};
   alignas(64) std::atomic<std::uint32_t> epoch_{0};
 };
 

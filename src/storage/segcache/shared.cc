@@ -18,6 +18,25 @@ std::uint64_t initial_buckets(const SegOptions& options, const Geometry& geometr
   return std::min(wanted, std::bit_floor(std::max<std::uint64_t>(1, buckets_max(options, geometry))));
 }
 
+std::uint32_t lent_together_of(const Segments& segments) {
+  constexpr std::uint32_t kTogetherMin = 4;
+  constexpr std::uint32_t kTogetherPart = 64;
+  return std::max(kTogetherMin, segments.count() / kTogetherPart);
+}
+
+// What need not be evictable for a thread while it makes room: what must stay free; the head and its segment; the other
+// large items in the segment of the old version; and what other threads have open or examine. The old version and the
+// new one share the rest.
+std::uint32_t lent_max_of(const Shared& shared) {
+  const std::uint32_t count = shared.segments.count();
+  std::uint32_t reserved = shared.segments_free_min() + 2 + shared.lent_together;
+  if (shared.several()) {
+    reserved += count / Shared::kOpenPart;
+    reserved += static_cast<std::uint32_t>(shared.grace.threads() - 1) * (shared.lent_together + 1);
+  }
+  return count > reserved ? (count - reserved) / 2 : 0;
+}
+
 }  // namespace
 
 Shared::Shared(const SegOptions& options, const KeyHash& hash, std::uint32_t now, unsigned threads)
@@ -28,6 +47,8 @@ Shared::Shared(const SegOptions& options, const KeyHash& hash, std::uint32_t now
       counts(threads),
       policy(make_policy(options)),
       sparse_bytes(segments.segment_bytes() / static_cast<std::uint32_t>(options.compact_target())),
+      lent_together(lent_together_of(segments)),
+      lent_max(lent_max_of(*this)),
       now_sec(now),
       expiry_queue(segments) {
   hints.fill(kNoSegment);

@@ -75,10 +75,16 @@ struct Shared {
   };
 
   [[nodiscard]] bool several() const noexcept { return grace.threads() > 1; }
+  // One to hand out and one to copy into; and two for each thread that rest until all have passed.
+  [[nodiscard]] std::uint32_t segments_free_min() const noexcept {
+    return 2 + (several() ? 2 * static_cast<std::uint32_t>(grace.threads()) : 0);
+  }
   // Over all threads. What others counted in their present turn may be missing.
   [[nodiscard]] Totals totals() const noexcept;
 
   static constexpr std::size_t kHints = 16;
+  static constexpr std::uint32_t kOpenPart =
+      8;  // with several threads, one part in so many of the segments may be open
 
   Grace grace;
   Segments segments;
@@ -86,13 +92,17 @@ struct Shared {
   std::deque<Counts> counts;  // one per thread
   std::unique_ptr<Policy> policy;
   const std::uint32_t sparse_bytes;  // a sealed segment with no more live bytes is worth compacting
+  // Segments lent to items of one segment, above which it gets no more large items: all would leave at once.
+  const std::uint32_t lent_together;
+  const std::uint32_t lent_max;  // for one value, so that it and its next version can both be had; 0: no large values
   // The clock of all threads: the second that the first of them has come to.
   alignas(64) std::atomic<std::uint32_t> now_sec;
   std::atomic<bool> nothing_to_compact{false};
 
   std::mutex room;
   // All that follows: under room.
-  unsigned stores = 0;  // threads that have one
+  unsigned stores = 0;               // threads that have one
+  std::uint32_t lent_under_way = 0;  // for blocks that no sealed segment may have yet: nobody else can evict them
   ExpiryQueue expiry_queue;
   std::uint32_t sweeps = 0;
   std::array<SegmentId, kHints> hints;  // a ring of segments that became sparse

@@ -75,6 +75,7 @@ void Store::turn(const Time& now) noexcept {
 
 void Store::work() noexcept {
   settle_noted();
+  if (large_due_) settle_large();
   close_outdated();
   for (int i = 0; i < kReclaimsPerTurn && reclaim(); ++i) continue;
   begin_ahead();
@@ -152,18 +153,38 @@ bool Store::takes(SegmentId id, std::uint32_t epoch, const Wanted& wanted) const
          encode_expiry(wanted.deadline, at.base_sec, at.shift);
 }
 
+Wanted Store::wanted_for(const Record& record) const noexcept {
+  const bool has_flags = record.flags != 0;
+  const bool large = segments_.large(record.key.size(), record.value_bytes(), has_flags);
+  const std::size_t bytes = item_bytes(record.key.size(), large ? sizeof(LargeValue) : record.value_bytes(), has_flags);
+  return {.queue = record.start.queue,
+          .bytes = static_cast<std::uint32_t>(bytes),
+          .deadline = record.deadline,
+          .block_bytes = large && !record.block_of ? static_cast<std::uint32_t>(record.value_bytes()) : 0};
+}
+
 std::optional<Place> Store::append(const Index::Hold& hold, const Record& record) noexcept {
-  const auto bytes = static_cast<std::uint32_t>(record.bytes());
+  const Wanted wanted = wanted_for(record);
+  const std::uint32_t bytes = wanted.bytes;
   const SegmentId id = open_[chain_of(record.start.queue, deadline_class(record.deadline, now_sec_))];
-  if (!takes(id, hold.epoch(), {.bytes = bytes, .deadline = record.deadline})) return std::nullopt;
+  if (!takes(id, hold.epoch(), wanted) || !has_prepared(wanted)) return std::nullopt;
+  if (record.block_of && !segments_.claim_block(*record.block_of)) return std::nullopt;
 
   SegmentHeader& at = segments_.header(id);
   const Place place = *segments_.room_for(id, bytes);
   const std::uint32_t code = *encode_expiry(record.deadline, at.base_sec, at.shift);
+  const bool large = wanted.block_bytes != 0 || record.block_of;
   auto* item = new (&segments_.item(place))
-      ItemHeader(record.key.size(), record.front.size() + record.back.size(), record.flags != 0, code);
+      ItemHeader(record.key.size(), large ? ItemHeader::kLarge : record.value_bytes(), record.flags != 0, code);
   item->set_heat(record.start.heat);
-  item->fill(record.flags, record.key, record.front, record.back);
+  if (large) {
+    const LargeValue value = record.block_of ? segments_.item(*record.block_of).large_value() : fill_prepared(record);
+    item->fill(record.flags, record.key, value.stored(), {});
+    segments_.wrote_large(place);
+    large_due_ = true;
+  } else {
+    item->fill(record.flags, record.key, record.front, record.back);
+  }
   at.last_deadline.raise(decode_expiry(code, at.base_sec, at.shift), several_);
   segments_.wrote(place, bytes);
   appended_bytes_ += bytes;
@@ -226,10 +247,12 @@ bool Store::retire(Place place) noexcept {
   return true;
 }
 
+// The block of a large item goes too, unless another item has claimed it.
 bool Store::drop(Place place) noexcept {
+  const ItemHeader& item = segments_.item(place);
+  if (item.large() && segments_.claim_block(place)) note_block(item);
   if (!segments_.retire(place)) return false;
-  count(segments_.header(place.segment),
-        {.live_items = -1, .live_bytes = -std::int64_t{segments_.item(place).total_bytes()}});
+  count(segments_.header(place.segment), {.live_items = -1, .live_bytes = -std::int64_t{item.total_bytes()}});
   return true;
 }
 
@@ -251,8 +274,11 @@ void Store::publish_gauges() noexcept {
   set(metrics_.item_dead_bytes, own.written_bytes - own.live_bytes);
   if (number_ != 0) return;  // what is one for all
   set(metrics_.segment_free, segments_.free_count());
-  set(metrics_.segment_current, segments_.count() - segments_.free_count());
-  set(metrics_.heap_bytes, segments_.touched_bytes());
+  set(metrics_.segment_current, segments_.count() - segments_.free_count() - segments_.lent_count());
+  set(metrics_.segment_lent, segments_.lent_count());
+  set(metrics_.item_large, segments_.large_items());
+  set(metrics_.item_large_bytes, segments_.large_bytes());
+  set(metrics_.heap_bytes, segments_.real_bytes());
   set(metrics_.hash_bytes, index_.real_bytes());
   set(metrics_.policy_bytes, policy_->bytes());
 }

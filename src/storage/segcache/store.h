@@ -7,6 +7,7 @@
 //          room to append: let go, open_for(), and from the beginning.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -26,7 +27,7 @@ struct Start {
   Heat heat = 0;
 };
 
-// An item to be written. The parts may view an item in the heap.
+// An item to be written. The parts may view an item in the cache.
 struct Record {
   std::string_view key;
   std::string_view front;  // the value is front + back
@@ -34,18 +35,19 @@ struct Record {
   std::uint32_t flags = 0;
   std::uint32_t deadline = kNever;
   Start start = {};
+  std::optional<Place> block_of = {};  // the value is the block of this item, which the new one replaces
 
-  [[nodiscard]] std::size_t bytes() const noexcept {
-    return item_bytes(key.size(), front.size() + back.size(), flags != 0);
-  }
+  [[nodiscard]] std::size_t value_bytes() const noexcept { return front.size() + back.size(); }
 };
 
 // What an open segment must have room for.
 struct Wanted {
   Queue queue = Queue::kMain;
-  std::uint32_t bytes = 0;
+  std::uint32_t bytes = 0;  // of its segment
   std::uint32_t deadline = kNever;
-  SegmentId keep = kNoSegment;  // is not evicted for it: the version that it follows is there
+  std::uint32_t block_bytes = 0;  // of a value that needs a block; 0: none
+  SegmentId keep = kNoSegment;    // is not evicted for it: the version that it follows is there
+  bool keep_is_read = false;      // else it may go when there is no other way to find room for a block
 };
 
 // An item in the index, for as long as its chain is held.
@@ -96,8 +98,20 @@ class Store {
   }
   // As look_up(). An item that has expired is taken out on the way.
   [[nodiscard]] std::optional<Found> find(const Index::Hold& hold, std::string_view key) noexcept;
+  // Whether such an item can be stored: in a segment, or its value in a block.
+  [[nodiscard]] bool fits(std::size_t key_bytes, std::size_t value_bytes) const noexcept {
+    return key_bytes <= kKeyBytesMax &&
+           (!segments_.large(key_bytes, value_bytes, true) || segments_.lent_for(value_bytes) <= shared_->lent_max);
+  }
+  // The largest value that may fit, with a short key.
+  [[nodiscard]] std::uint64_t value_bytes_possible() const noexcept {
+    return std::max<std::uint64_t>(segments_.segment_bytes(), segments_.block_bytes_max(shared_->lent_max));
+  }
+  // What it needs.
+  [[nodiscard]] Wanted wanted_for(const Record& record) const noexcept;
   // Writes an item into an open segment. It counts as live and must be published next. Nothing when there is none with
-  // room: open_for(), then. REQUIRES: it fits a segment, and deadline > now.
+  // room, or no block for its value, or Record::block_of is just being evicted: open_for(), then.
+  // REQUIRES: fits(), and deadline > now.
   [[nodiscard]] std::optional<Place> append(const Index::Hold& hold, const Record& record) noexcept;
   // Enters the item just written at `place` under its key, in the place of the older one if there is any.
   void publish(const Index::Hold& hold, const std::optional<Found>& older, Place place) noexcept;
@@ -107,14 +121,20 @@ class Store {
   // `anywhere`, when it belongs to another class: its segment might keep it long after it expired.
   // REQUIRES: its chain is held, and deadline > now.
   [[nodiscard]] bool extend(Place place, std::uint32_t deadline, bool anywhere) noexcept;
-  // After a hold: growth of the index, and segments that writing has emptied.
+  // After a hold: growth of the index, segments that writing has emptied, and blocks of items that are gone.
+  // REQUIRES: no view is needed any more.
   void settle() noexcept {
     if (inserted_) grow();
     if (noted_count_ > 0) settle_if_idle();
+    if (large_due_) settle_large();
   }
-  // Opens a segment for such an item, making room when there is none. False when the policy makes no room.
-  // REQUIRES: no hold, and no view is needed any more.
+  // Opens a segment for such an item and prepares a block, making room when there is none. False when the policy makes
+  // no room. REQUIRES: no hold, and no view is needed any more.
   [[nodiscard]] bool open_for(const Wanted& wanted) noexcept;
+  // What open_for() has prepared is not wanted any more. REQUIRES: as open_for().
+  void give_up_prepared() noexcept {
+    if (prepared_.lent != kNoSegment) give_up_block();
+  }
   void flush() noexcept;
   // The time since which the oldest segment in use exists.
   [[nodiscard]] std::uint32_t oldest_sec() noexcept;
@@ -127,7 +147,12 @@ class Store {
   [[nodiscard]] Segments& segments() noexcept { return segments_; }
   [[nodiscard]] const Segments& segments() const noexcept { return segments_; }
   [[nodiscard]] std::uint64_t live_bytes() const noexcept {
-    return static_cast<std::uint64_t>(shared_->totals().live_bytes);
+    return static_cast<std::uint64_t>(shared_->totals().live_bytes) + segments_.large_bytes();
+  }
+  // Whether a large item may lie there with those that are there already.
+  [[nodiscard]] bool goes_together(SegmentId target, const ItemHeader& item) const noexcept {
+    const std::uint32_t lent = segments_.header(target).lent.load(std::memory_order_relaxed);
+    return lent == 0 || lent + segments_.lent_for(item) <= shared_->lent_together;
   }
   [[nodiscard]] bool evictable(SegmentId id) const noexcept {
     const SegmentHeader& at = segments_.header(id);
@@ -177,7 +202,6 @@ class Store {
   static constexpr std::uint64_t kReusesPerSweep = 96;
   static constexpr std::uint64_t kReusesAtLeisure = 32;  // up to here the steps of turn() do
   static constexpr std::size_t kNotes = 16;
-  static constexpr std::uint32_t kOpenPart = 8;  // one part in so many of the segments may be open
   static constexpr int kGraceWaitMaxMs = 100;
   static constexpr std::uint64_t kCountOthersPart = 4;
   // Ahead of need: for each byte written three are looked through, of which more than one is given up; and a little
@@ -211,12 +235,26 @@ class Store {
   void settle_one(SegmentId id) noexcept;
   void note(SegmentId id) noexcept;
   void hint(SegmentId id) noexcept;
-  [[nodiscard]] std::uint32_t segments_free_min() const noexcept;
+  [[nodiscard]] std::uint32_t segments_free_min() const noexcept { return shared_->segments_free_min(); }
   [[nodiscard]] bool takes(SegmentId id, std::uint32_t epoch, const Wanted& wanted) const noexcept;
   [[nodiscard]] SegmentId open_new(unsigned chain) noexcept;
   void limit_open() noexcept;
-  [[nodiscard]] bool wait_ready() noexcept;
-  [[nodiscard]] bool refill() noexcept;
+  [[nodiscard]] bool wait_ready(std::uint32_t wanted = 1) noexcept;
+  [[nodiscard]] bool open_or_none(const Wanted& wanted) noexcept;
+  [[nodiscard]] bool open_under_room(const Wanted& wanted) noexcept;
+  [[nodiscard]] bool refill(const Wanted& wanted) noexcept;
+  [[nodiscard]] bool refill_keeping(SegmentId keep, std::uint32_t lent) noexcept;
+  // Large items: store_large.cc.
+  [[nodiscard]] bool has_prepared(const Wanted& wanted) const noexcept;
+  [[nodiscard]] bool prepare(const Wanted& wanted) noexcept;
+  [[nodiscard]] LargeValue fill_prepared(const Record& record) noexcept;
+  void note_block(const ItemHeader& item) noexcept;
+  void note_blocks_of(SegmentId id) noexcept;
+  void give_back_noted() noexcept;
+  void give_back_prepared() noexcept;
+  void give_up_block() noexcept;
+  void settle_large() noexcept;
+  void seal_large() noexcept;
   [[nodiscard]] bool reclaim() noexcept;  // one flushed or expired segment
   [[nodiscard]] SegmentId oldest_head(unsigned first_chain, unsigned chains, bool open_too) const noexcept;
   [[nodiscard]] bool droppable(SegmentId id, bool open_too) const noexcept;
@@ -254,6 +292,10 @@ class Store {
   std::array<SegmentId, kNotes> noted_;  // sealed segments that became sparse or empty
   std::size_t noted_count_ = 0;
   bool inserted_ = false;
+  bool large_due_ = false;            // large items were written or went: settle_large()
+  LargeValue prepared_;               // the block for what is written next; lent == kNoSegment: none
+  std::uint32_t under_way_ = 0;       // this thread's part of Shared::lent_under_way
+  SegmentId gone_ = kNoSegment;       // blocks of items that are gone, linked by `prev` of their first lent segments
   std::uint64_t appended_bytes_ = 0;  // since the last work_ahead()
   Examination examination_;
   bool in_room_ = false;

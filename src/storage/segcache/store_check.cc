@@ -1,6 +1,7 @@
 // Store::check_invariants: what must hold between any two requests, checked by walking everything.
 #include <array>
 #include <unordered_set>
+#include <vector>
 
 #include "base/check.h"
 #include "storage/segcache/store.h"
@@ -64,14 +65,71 @@ Sums check_chain(const Segments& segments, unsigned chain, bool several) {
   return sums;
 }
 
+// Every block belongs to one item that is not dead, in a chain or flushed; every lent segment to one block.
+class BlockCheck {
+ public:
+  explicit BlockCheck(const Segments& segments) : segments_(segments), taken_(segments.count()) {}
+
+  void list(SegmentId head, bool flushed) {
+    for (SegmentId id = head; id != kNoSegment; id = segments_.header(id).next) {
+      std::uint32_t lent = 0;
+      segments_.for_each_live(id, [&](Place, const ItemHeader& item) {
+        if (item.large()) lent += block(item.large_value());
+        return true;
+      });
+      const SegmentHeader& at = segments_.header(id);
+      CHECK(lent == at.lent.load());
+      queue_lent_[static_cast<unsigned>(at.queue())] += lent;
+      if (!flushed) ++queued_[static_cast<unsigned>(at.queue())];
+    }
+  }
+  void totals() const {
+    std::uint32_t lent = 0;
+    for (SegmentId id = 0; id < segments_.count(); ++id) {
+      const SegmentHeader& at = segments_.header(id);
+      const bool is_lent = at.state.load() == SegmentState::kLent;
+      CHECK(is_lent == taken_[id]);
+      CHECK(at.filled() || at.lent.load() == 0);
+      lent += is_lent ? 1 : 0;
+    }
+    CHECK(lent == segments_.lent_count());
+    CHECK(items_ == segments_.large_items() && bytes_ == segments_.large_bytes());
+    for (const Queue queue : {Queue::kMain, Queue::kSmall}) {
+      const auto i = static_cast<unsigned>(queue);
+      CHECK(segments_.queued(queue) == queued_[i] + queue_lent_[i]);
+    }
+  }
+
+ private:
+  std::uint32_t block(const LargeValue& value) {
+    CHECK(segments_.header(value.lent).block == value.data);
+    std::uint32_t lent = 0;
+    for (SegmentId id = value.lent; id != kNoSegment; id = segments_.header(id).next, ++lent) {
+      CHECK(!taken_[id]);
+      taken_[id] = true;
+    }
+    CHECK(lent == segments_.lent_for(value.bytes));
+    ++items_;
+    bytes_ += value.bytes;
+    return lent;
+  }
+
+  const Segments& segments_;
+  std::vector<bool> taken_;
+  std::array<std::uint32_t, kQueues> queued_{};
+  std::array<std::uint32_t, kQueues> queue_lent_{};
+  std::uint32_t items_ = 0;
+  std::uint64_t bytes_ = 0;
+};
+
 }  // namespace
 
 void Store::check_invariants() const {
   Sums sums;
-  std::array<std::uint32_t, kQueues> queued{};
+  BlockCheck blocks(segments_);
   for (unsigned i = 0; i < kChains; ++i) {
     const Sums chain = check_chain(segments_, i, several_);
-    queued[i / kTtlClasses] += chain.segments;
+    blocks.list(segments_.chain(i).head, false);
     sums.live_items += chain.live_items;
     sums.live_bytes += chain.live_bytes;
     sums.written_items += chain.written_items;
@@ -84,8 +142,9 @@ void Store::check_invariants() const {
   CHECK(sums.live_items == live_items && sums.live_bytes == static_cast<std::uint64_t>(totals.live_bytes));
   CHECK(sums.written_items == static_cast<std::uint64_t>(totals.written_items));
   CHECK(sums.written_bytes == static_cast<std::uint64_t>(totals.written_bytes));
-  CHECK(sums.segments + segments_.free_count() == segments_.count());
-  CHECK(queued[0] == segments_.queued(Queue::kMain) && queued[1] == segments_.queued(Queue::kSmall));
+  CHECK(sums.segments + segments_.free_count() + segments_.lent_count() == segments_.count());
+  blocks.list(segments_.flushed_head(), true);
+  blocks.totals();
   CHECK(segments_.free_count() >= 1);
 
   // As many slots as items, all different, each at a live item: so one each.

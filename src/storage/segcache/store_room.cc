@@ -13,20 +13,18 @@ namespace pelikan::storage::segcache {
 // --- opening --------------------------------------------------------------------------------------------------------
 
 bool Store::open_for(const Wanted& wanted) noexcept {
-  const Room room(*this);
   metrics_.segment_request.add();
+  const bool opened = open_or_none(wanted);
+  (opened ? metrics_.segment_request_success : metrics_.segment_request_failure).add();
+  return opened;
+}
+
+bool Store::open_under_room(const Wanted& wanted) noexcept {
   const unsigned chain = chain_of(wanted.queue, deadline_class(wanted.deadline, now_sec_));
   // What is full may be evicted, even if it is the only one of its class. (When nothing can be evicted it stays sealed:
   // an item that is smaller waits for room too.)
-  if (open_[chain] != kNoSegment) seal(open_[chain]);
-  kept_ = wanted.keep;
-  const bool refilled = refill();
-  kept_ = kNoSegment;
-  if (!refilled) {
-    metrics_.segment_request_failure.add();
-    return false;
-  }
-  metrics_.segment_request_success.add();
+  if (open_[chain] != kNoSegment && !takes(open_[chain], segments_.epoch(), wanted)) seal(open_[chain]);
+  if (!refill(wanted)) return false;
   // Eviction may have opened one, for items that it kept.
   if (takes(open_[chain], segments_.epoch(), wanted)) return true;
   if (open_[chain] != kNoSegment) seal(open_[chain]);
@@ -44,7 +42,7 @@ SegmentId Store::open_new(unsigned chain) noexcept {
 // Nobody else can evict an open segment, so a thread may not have too many.
 void Store::limit_open() noexcept {
   if (!several_) return;
-  const auto most = std::max<std::size_t>(1, segments_.count() / kOpenPart / grace_.threads());
+  const auto most = std::max<std::size_t>(1, segments_.count() / Shared::kOpenPart / grace_.threads());
   while (open_count_ >= most) {
     SegmentId first = kNoSegment;
     for (const SegmentId id : open_) {
@@ -55,38 +53,46 @@ void Store::limit_open() noexcept {
   }
 }
 
-std::uint32_t Store::segments_free_min() const noexcept {
-  // One to hand out and one to copy into; and two for each thread that rest until all have passed.
-  return 2 + (several_ ? 2 * static_cast<std::uint32_t>(grace_.threads()) : 0);
-}
-
-// Until a segment may be had: as soon as no thread reads any more what was released. False when one hangs.
-bool Store::wait_ready() noexcept {
-  if (segments_.ready()) return true;
-  if (!several_ || segments_.free_count() == 0) return false;
+// Until so many segments may be had: as soon as no thread reads any more what was released. False when one hangs.
+bool Store::wait_ready(std::uint32_t wanted) noexcept {
+  if (segments_.ready(wanted)) return true;
+  if (!several_ || segments_.free_count() < wanted) return false;
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kGraceWaitMaxMs);
   do {
     std::this_thread::yield();
-    if (segments_.ready()) return true;
+    if (segments_.ready(wanted)) return true;
   } while (std::chrono::steady_clock::now() < end);
   return false;
 }
 
-bool Store::refill() noexcept {
+// A free segment for what is wanted, and its block.
+bool Store::refill(const Wanted& wanted) noexcept {
+  if (!has_prepared(wanted)) return prepare(wanted);
+  return refill_keeping(wanted.keep, 0);
+}
+
+// So that so many segments may be lent.
+bool Store::refill_keeping(SegmentId keep, std::uint32_t lent) noexcept {
+  kept_ = keep;
   close_outdated();
-  while (segments_.free_count() < segments_free_min()) {
+  bool refilled = true;
+  while (refilled && segments_.free_count() < segments_free_min() + lent) {
     if (reclaim() || compact_hinted()) continue;
     (void)wait_ready();  // without one the policy moves nothing, and what it looks at is evicted
-    if (!policy_->make_room(*this)) return false;
+    refilled = policy_->make_room(*this);
   }
-  return wait_ready();
+  kept_ = kNoSegment;
+  return refilled && wait_ready(lent + 1);
 }
 
 // What refill() would have to do when the next segment is full is done ahead of it, as far as time allows, so that no
 // write waits for it. Choosing what to examine needs room, examining does not: threads do it side by side.
 void Store::begin_ahead() noexcept {
   if (examination_.segment != kNoSegment || segments_.free_count() >= segments_free_min()) return;
-  if (segments_.ready() && !compact_hinted()) (void)policy_->begin(*this);
+  if (!segments_.ready() || compact_hinted() || !policy_->begin(*this)) return;
+  // Nobody else could have the memory of large items meanwhile.
+  const SegmentHeader& at = segments_.header(examination_.segment);
+  if (at.lent.load(std::memory_order_relaxed) != 0) policy_->examine(*this, segments_.segment_bytes());
 }
 
 void Store::work_ahead() noexcept {
@@ -149,6 +155,8 @@ Amount Store::release(SegmentId id) noexcept {
              .written_items = -std::int64_t{released.written.items},
              .written_bytes = -std::int64_t{released.written.bytes}});
   metrics_.segment_return.add();
+  if (at.lent.load(std::memory_order_relaxed) != 0) note_blocks_of(id);
+  give_back_noted();
   if (at.sweep != shared_->sweeps) {
     at.sweep = shared_->sweeps;
     at.reuses = 0;
@@ -209,6 +217,10 @@ bool Store::relocate(Place from, SegmentId target, Heat heat) noexcept {
   // Between two steps of an examination all may be flushed: what was before that must not get into what comes after.
   if (!to || !code || segments_.header(from.segment).epoch != at.epoch) return false;
   item.copy_to(&segments_.item(*to), *code, heat);
+  if (item.large()) {
+    CHECK(segments_.claim_block(from));
+    segments_.wrote_large(*to);
+  }
   at.last_deadline.raise(deadline, several_);
   segments_.wrote(*to, bytes);
   count(at, {.live_items = 1, .live_bytes = bytes, .written_items = 1, .written_bytes = bytes});
@@ -230,7 +242,9 @@ bool Store::relocate_to_main(Place from, Heat heat) noexcept {
     if (open_[chain] != kNoSegment) seal(open_[chain]);
     if (open_new(chain) == kNoSegment) return false;
   }
-  return relocate(from, open_[chain], heat);
+  const bool moved = relocate(from, open_[chain], heat);
+  if (moved && segments_.item(from).large()) seal_large();
+  return moved;
 }
 
 void Store::drop_merged(SegmentId id) noexcept {
@@ -298,12 +312,17 @@ bool Store::compact_hinted() noexcept {
   const auto joinable = [this](SegmentId id) {
     return id != kNoSegment && evictable(id) && sparse(segments_.header(id).live().bytes);
   };
+  const auto lent = [this](SegmentId id) { return segments_.header(id).lent.load(std::memory_order_relaxed); };
+  const auto pair = [&](SegmentId id, SegmentId other) {
+    if (!joinable(other)) return false;
+    return lent(id) == 0 || lent(other) == 0 || lent(id) + lent(other) <= shared_->lent_together;
+  };
   for (SegmentId& hint : shared_->hints) {
     const SegmentId id = std::exchange(hint, kNoSegment);
     if (!joinable(id)) continue;
     const SegmentHeader& at = segments_.header(id);
-    if (joinable(at.next)) return compact_pair(id, at.next);
-    if (joinable(at.prev)) return compact_pair(at.prev, id);
+    if (pair(id, at.next)) return compact_pair(id, at.next);
+    if (pair(id, at.prev)) return compact_pair(at.prev, id);
   }
   return false;
 }

@@ -86,7 +86,7 @@ void Merge::prune(Store& store, SegmentId source, Pruning& pruning) noexcept {
   const SegmentHeader& to = segments.header(pruning.target);
   const Amount live = from.live();
   if (live.items == 0) return;
-  const double mean_bytes = static_cast<double>(live.bytes) / live.items;
+  const double mean_bytes = static_cast<double>(segments.cost(from)) / live.items;
   const std::uint32_t step_bytes = segments.segment_bytes() / 10;
   double cutoff = (1 + pruning.cutoff) / 2;
   bool keep_all = pruning.cutoff < 0.0001;
@@ -106,8 +106,9 @@ void Merge::prune(Store& store, SegmentId source, Pruning& pruning) noexcept {
     }
     if (to.written().bytes >= pruning.stop_bytes && scanned > pruning.stop_bytes) keep_all = true;
     if (item.dead()) continue;
-    const double score = heat_hits(item.heat()) * mean_bytes / bytes;
+    const double score = heat_hits(item.heat()) * mean_bytes / static_cast<double>(segments.cost(item));
     if (!keep_all && score <= cutoff) continue;
+    if (item.large() && !store.goes_together(pruning.target, item)) continue;
     if (store.relocate(place, pruning.target, heat_hits(item.heat()) / 2)) copied += bytes;
   }
   pruning.cutoff = cutoff;

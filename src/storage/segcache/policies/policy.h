@@ -19,9 +19,9 @@ struct SegOptions;
 // A segment that a thread examines. It stays in its queue, and nobody else releases it or moves its items.
 struct Examination {
   SegmentId segment = kNoSegment;
-  std::uint32_t offset = 0;  // how far it has come
-  std::uint32_t live_bytes = 0;
-  std::uint32_t kept_bytes = 0;
+  std::uint32_t offset = 0;      // how far it has come
+  std::uint64_t live_bytes = 0;  // at its beginning, with the blocks of large items
+  std::uint64_t kept_bytes = 0;
   Queue queue = Queue::kMain;
   bool steers = false;
 };

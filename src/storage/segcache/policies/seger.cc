@@ -48,15 +48,16 @@ bool Seger::begin(Store& store) noexcept {
     const SegmentId id = store.oldest(queue);
     if (id == kNoSegment) continue;
     store.take_for_examination(id);
-    const Amount live = segments.header(id).live();
-    if (live.items > 0) {
+    const std::uint64_t live_bytes = segments.cost(segments.header(id));
+    if (const std::uint32_t live_items = segments.header(id).live().items; live_items > 0) {
+      const double mean_bytes = static_cast<double>(live_bytes) / live_items;
       if (threshold_.load(std::memory_order_relaxed) == 0) {
-        threshold_.store(0.5 * live.items / live.bytes, std::memory_order_relaxed);
+        threshold_.store(0.5 / mean_bytes, std::memory_order_relaxed);
       }
-      if (queue == Queue::kSmall) learn_size(store, live);
+      if (queue == Queue::kSmall) learn_size(store, mean_bytes);
     }
     store.examination() = {
-        .segment = id, .live_bytes = live.bytes, .queue = queue, .steers = queue == Queue::kMain || share > kMainLacks};
+        .segment = id, .live_bytes = live_bytes, .queue = queue, .steers = queue == Queue::kMain || share > kMainLacks};
     return true;
   }
   return false;
@@ -68,9 +69,10 @@ void Seger::examine(Store& store, std::uint32_t bytes) noexcept {
   const double threshold = threshold_.load(std::memory_order_relaxed);
   const auto examine_item = [&](Place place, const ItemHeader& item) {
     const std::uint32_t item_bytes = item.total_bytes();
+    const std::uint64_t cost = store.segments().cost(item);
     const std::uint32_t state = state_now(at.queue, item);
-    if (expected_[state].load(std::memory_order_relaxed) >= threshold * item_bytes) {
-      if (store.relocate_to_main(place, heat_of_state(state))) at.kept_bytes += item_bytes;
+    if (expected_[state].load(std::memory_order_relaxed) >= threshold * static_cast<double>(cost)) {
+      if (store.relocate_to_main(place, heat_of_state(state))) at.kept_bytes += cost;
     } else if (at.queue == Queue::kSmall) {
       ghost_.add(store.hash(item.key()));
     }
@@ -79,7 +81,8 @@ void Seger::examine(Store& store, std::uint32_t bytes) noexcept {
   at.offset = store.segments().for_each_live(at.segment, examine_item, at.offset);
   if (at.offset < store.segments().header(at.segment).written().bytes) return;
   if (at.steers && at.live_bytes > 0) {
-    const double factor = at.kept_bytes > kKeptPart * at.live_bytes ? kSteer : 1 / kSteer;
+    const double kept_part = static_cast<double>(at.kept_bytes) / static_cast<double>(at.live_bytes);
+    const double factor = kept_part > kKeptPart ? kSteer : 1 / kSteer;
     threshold_.store(threshold * factor, std::memory_order_relaxed);
   }
   store.end_examination();
@@ -94,9 +97,8 @@ std::uint32_t Seger::state_now(Queue queue, const ItemHeader& item) noexcept {
   return state_after_main(state, hits);
 }
 
-void Seger::learn_size(const Store& store, Amount small) noexcept {
-  const double mean = static_cast<double>(small.bytes) / small.items;
-  item_bytes_ += item_bytes_ == 0 ? mean : (mean - item_bytes_) * kMeanWeight;
+void Seger::learn_size(const Store& store, double mean_bytes) noexcept {
+  item_bytes_ += item_bytes_ == 0 ? mean_bytes : (mean_bytes - item_bytes_) * kMeanWeight;
   ghost_.grow(static_cast<std::uint64_t>(kGhostPart * static_cast<double>(store.live_bytes()) / item_bytes_),
               kGhostLinesAtOnce);
 }

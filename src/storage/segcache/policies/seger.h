@@ -53,7 +53,7 @@ class Seger final : public Policy {
   static constexpr unsigned kGhostLinesAtOnce = 1024;
 
   [[nodiscard]] std::uint32_t state_now(Queue queue, const ItemHeader& item) noexcept;
-  void learn_size(const Store& store, Amount small) noexcept;
+  void learn_size(const Store& store, double mean_bytes) noexcept;
 
   Ghost ghost_;
   // What is learned. Threads that examine at the same time may lose each other's lessons.

@@ -41,12 +41,12 @@ SegmentId Best::victim(Store& store) noexcept {
   const bool all = store.segments().count() <= kLooksMax;
   const std::uint32_t looks = all ? store.segments().count() : kLooksMax;
   SegmentId best = kNoSegment;
-  std::pair<std::uint32_t, std::uint64_t> best_rank;
+  std::pair<std::uint64_t, std::uint64_t> best_rank;
   for (std::uint32_t i = 0; i < looks; ++i) {
     const SegmentId id = all ? i : random_evictable(store);
     if (id == kNoSegment || !store.evictable(id)) continue;
     const SegmentHeader& at = store.segments().header(id);
-    const std::pair rank{cost(at), at.sequence};  // of equals the oldest
+    const std::pair rank{cost(store.segments(), at), at.sequence};  // of equals the oldest
     if (best != kNoSegment && best_rank <= rank) continue;
     best = id;
     best_rank = rank;

@@ -41,17 +41,22 @@ class Best : public OneVictim {
   static constexpr unsigned kLooksMax = 128;
 
   [[nodiscard]] SegmentId victim(Store& store) noexcept final;
-  [[nodiscard]] virtual std::uint32_t cost(const SegmentHeader& at) const noexcept = 0;  // the least is the best
+  // The least is the best.
+  [[nodiscard]] virtual std::uint64_t cost(const Segments& segments, const SegmentHeader& at) const noexcept = 0;
 };
 
 // Closest to expiry.
 class Cte final : public Best {
-  [[nodiscard]] std::uint32_t cost(const SegmentHeader& at) const noexcept override { return at.last_deadline.get(); }
+  [[nodiscard]] std::uint64_t cost(const Segments&, const SegmentHeader& at) const noexcept override {
+    return at.last_deadline.get();
+  }
 };
 
-// The least live bytes.
+// The least live bytes, with the blocks of large items.
 class Util final : public Best {
-  [[nodiscard]] std::uint32_t cost(const SegmentHeader& at) const noexcept override { return at.live().bytes; }
+  [[nodiscard]] std::uint64_t cost(const Segments& segments, const SegmentHeader& at) const noexcept override {
+    return segments.cost(at);
+  }
 };
 
 }  // namespace pelikan::storage::segcache

@@ -1,0 +1,124 @@
+// How the Store keeps large items: blocks are prepared before a write and given back after it, both under room.
+#include <sys/mman.h>
+
+#include <chrono>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include "base/check.h"
+#include "storage/segcache/store.h"
+
+namespace pelikan::storage::segcache {
+
+// --- before the write -----------------------------------------------------------------------------------------------
+
+// With several threads what is missing may be in a block that another one is about to publish: it can be evicted as soon
+// as that has settled.
+bool Store::open_or_none(const Wanted& wanted) noexcept {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kGraceWaitMaxMs);
+  while (true) {
+    {
+      const Room room(*this);
+      if (open_under_room(wanted)) break;
+      if (shared_->lent_under_way == under_way_) return false;
+    }
+    if (std::chrono::steady_clock::now() >= end) return false;
+    std::this_thread::yield();
+  }
+  // Here and not under the hold, nor under room: the kernel clears the pages.
+  if (wanted.block_bytes != 0) (void)::madvise(segments_.block(prepared_), prepared_.bytes, MADV_POPULATE_WRITE);
+  return true;
+}
+
+bool Store::has_prepared(const Wanted& wanted) const noexcept {
+  return wanted.block_bytes == 0 || (prepared_.lent != kNoSegment && prepared_.bytes == wanted.block_bytes);
+}
+
+bool Store::prepare(const Wanted& wanted) noexcept {
+  give_back_prepared();
+  const std::uint32_t lent = segments_.lent_for(wanted.block_bytes);
+  if (shared_->lent_under_way + lent > shared_->lent_max) return false;
+  if (!refill_keeping(wanted.keep, lent) &&
+      (wanted.keep == kNoSegment || wanted.keep_is_read || !refill_keeping(kNoSegment, lent))) {
+    return false;
+  }
+  const std::optional<LargeValue> block = segments_.lend(wanted.block_bytes);
+  if (!block) return false;
+  prepared_ = *block;
+  under_way_ += lent;
+  shared_->lent_under_way += lent;
+  return true;
+}
+
+LargeValue Store::fill_prepared(const Record& record) noexcept {
+  char* to = segments_.block(prepared_);
+  for (const std::string_view part : {record.front, record.back}) {
+    if (!part.empty()) std::memcpy(to, part.data(), part.size());
+    to += part.size();
+  }
+  return std::exchange(prepared_, {});
+}
+
+// --- after it -------------------------------------------------------------------------------------------------------
+
+void Store::give_back_prepared() noexcept {
+  if (prepared_.lent == kNoSegment) return;
+  const std::uint32_t lent = segments_.lent_for(prepared_.bytes);
+  under_way_ -= lent;
+  shared_->lent_under_way -= lent;
+  segments_.give_back(std::exchange(prepared_, {}).lent);
+}
+
+void Store::give_up_block() noexcept {
+  const Room room(*this);
+  give_back_prepared();
+}
+
+// REQUIRES: the caller has claimed the block: nobody else writes to the headers of its segments.
+void Store::note_block(const ItemHeader& item) noexcept {
+  const SegmentId first = item.large_value().lent;
+  segments_.header(first).prev = std::exchange(gone_, first);
+  large_due_ = true;
+}
+
+// Of a segment that was just released. What is dead in it is another thread's, which has taken it out of the index.
+void Store::note_blocks_of(SegmentId id) noexcept {
+  segments_.for_each_live(id, [&](Place place, const ItemHeader& item) {
+    if (item.large() && segments_.claim_block(place)) note_block(item);
+    return true;
+  });
+}
+
+void Store::give_back_noted() noexcept {
+  while (gone_ != kNoSegment) {
+    const SegmentId first = std::exchange(gone_, segments_.header(gone_).prev);
+    segments_.give_back(first);
+  }
+}
+
+void Store::settle_large() noexcept {
+  const Room room(*this);
+  large_due_ = false;
+  give_back_noted();
+  seal_large();
+  const std::uint32_t prepared = prepared_.lent == kNoSegment ? 0 : segments_.lent_for(prepared_.bytes);
+  shared_->lent_under_way -= under_way_ - prepared;
+  under_way_ = prepared;
+}
+
+// Nobody else can evict what lies in this thread's open segments, and who evicts one evicts all that is in it.
+void Store::seal_large() noexcept {
+  std::uint32_t lent = 0;
+  const auto lent_of = [this](SegmentId id) {
+    return id == kNoSegment ? 0 : segments_.header(id).lent.load(std::memory_order_relaxed);
+  };
+  for (const SegmentId id : open_) lent += lent_of(id);
+  if (lent <= shared_->lent_together) return;
+  const Room room(*this);
+  for (const SegmentId id : open_) {
+    if (lent_of(id) != 0) seal(id);
+  }
+}
+
+}  // namespace pelikan::storage::segcache
