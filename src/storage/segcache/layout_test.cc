@@ -129,6 +129,37 @@ TEST(Item, KeepsItsFields) {
   EXPECT_EQ(item_bytes(0, 13, true), 28u);
 }
 
+TEST(Item, OfALargeOneTheHeadIsInTheSegmentAndTheValueIsNot) {
+  alignas(4) char memory[512];
+  alignas(4) char other[512];
+  const std::string block(5'000'000, 'v');
+  const LargeValue value{
+      .data = block.data(), .bytes = static_cast<std::uint32_t>(block.size()), .lent = kSlotSegmentsMax - 1};
+  for (const std::uint32_t flags : {0U, 77U}) {
+    for (const std::size_t key_bytes : {std::size_t{0}, std::size_t{1}, kKeyBytesMax}) {
+      const std::string key(key_bytes, 'k');
+      auto* item = new (memory) ItemHeader(key_bytes, ItemHeader::kLarge, flags != 0, 12345);
+      item->fill(flags, key, value.stored(), {});
+      const ItemHeader& copy = item->copy_to(other, 777, 5);
+      for (const ItemHeader* each : {static_cast<const ItemHeader*>(item), &copy}) {
+        EXPECT_TRUE(each->large());
+        EXPECT_EQ(each->key(), key);
+        EXPECT_EQ(each->flags(), flags);
+        EXPECT_EQ(each->value().data(), block.data());
+        EXPECT_EQ(each->value_bytes(), block.size());
+        EXPECT_EQ(each->large_value().lent, kSlotSegmentsMax - 1);
+        EXPECT_EQ(each->total_bytes(), item_bytes(key_bytes, sizeof(LargeValue), flags != 0));
+      }
+      for (const bool shared : {false, true}) {
+        EXPECT_TRUE(item->mark_dead(shared));
+        EXPECT_FALSE(item->mark_dead(shared)) << "it is decided once who owns the block";
+        item = new (memory) ItemHeader(key_bytes, ItemHeader::kLarge, flags != 0, 12345);
+        item->fill(flags, key, value.stored(), {});
+      }
+    }
+  }
+}
+
 TEST(Heat, CountsAtMostOncePerSecondAndSaturates) {
   const auto always = [] { return 0U; };
   const auto never = [] { return 1U; };

@@ -32,6 +32,7 @@ void Segments::collect_rested() noexcept {
   while (resting_.head != kNoSegment && grace_.passed(headers_[resting_.head].free_when)) {
     const SegmentId id = resting_.head;
     unlink(resting_, id);
+    if (headers_[id].block != nullptr) --resting_blocks_;
     unmap_block(headers_[id]);
     link_before(free_, kNoSegment, id);
     --resting_count_;
@@ -45,6 +46,7 @@ void Segments::set_free(SegmentId id) noexcept {
   if (shared_) {
     link_before(resting_, kNoSegment, id);
     ++resting_count_;
+    if (at.block != nullptr) ++resting_blocks_;
   } else {
     unmap_block(at);
     link_before(free_, kNoSegment, id);

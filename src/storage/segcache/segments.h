@@ -311,6 +311,10 @@ class Segments {
   }
   [[nodiscard]] SegmentId flushed_head() const noexcept { return flushed_.head; }
 
+  // Unmaps blocks that nobody reads any more.
+  void collect_blocks() noexcept {
+    if (resting_blocks_ > 0) collect_rested();
+  }
   // Whether so many segments may be had now.
   [[nodiscard]] bool ready(std::uint32_t wanted = 1) noexcept;
   // An open segment for `owner`. REQUIRES: ready().
@@ -384,6 +388,7 @@ class Segments {
   SegmentList free_;     // used before
   SegmentList resting_;  // released, and readers may still look; the first released first
   std::uint32_t resting_count_ = 0;
+  std::uint32_t resting_blocks_ = 0;
   std::uint64_t next_sequence_ = 1;
   // Written under room, read by all.
   std::atomic<std::uint32_t> touched_{0};

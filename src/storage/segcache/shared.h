@@ -98,11 +98,13 @@ struct Shared {
   // The clock of all threads: the second that the first of them has come to.
   alignas(64) std::atomic<std::uint32_t> now_sec;
   std::atomic<bool> nothing_to_compact{false};
+  // For blocks that nobody can evict: they are prepared, or their items are in no sealed segment yet, or they are about to
+  // be given back. Any thread.
+  std::atomic<std::uint32_t> lent_under_way{0};
 
   std::mutex room;
   // All that follows: under room.
-  unsigned stores = 0;               // threads that have one
-  std::uint32_t lent_under_way = 0;  // for blocks that no sealed segment may have yet: nobody else can evict them
+  unsigned stores = 0;  // threads that have one
   ExpiryQueue expiry_queue;
   std::uint32_t sweeps = 0;
   std::array<SegmentId, kHints> hints;  // a ring of segments that became sparse

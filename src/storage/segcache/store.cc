@@ -76,6 +76,7 @@ void Store::turn(const Time& now) noexcept {
 void Store::work() noexcept {
   settle_noted();
   if (large_due_) settle_large();
+  segments_.collect_blocks();
   close_outdated();
   for (int i = 0; i < kReclaimsPerTurn && reclaim(); ++i) continue;
   begin_ahead();

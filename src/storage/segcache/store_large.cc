@@ -13,22 +13,33 @@ namespace pelikan::storage::segcache {
 
 // --- before the write -----------------------------------------------------------------------------------------------
 
-// With several threads what is missing may be in a block that another one is about to publish: it can be evicted as soon
-// as that has settled.
 bool Store::open_or_none(const Wanted& wanted) noexcept {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kGraceWaitMaxMs);
   while (true) {
+    std::uint32_t under_way = 0;
     {
       const Room room(*this);
       if (open_under_room(wanted)) break;
-      if (shared_->lent_under_way == under_way_) return false;
+      under_way = shared_->lent_under_way.load(std::memory_order_relaxed);
     }
-    if (std::chrono::steady_clock::now() >= end) return false;
-    std::this_thread::yield();
+    if (under_way == under_way_ || !wait_for_others(under_way)) return false;
   }
+  if (wanted.block_bytes == 0) return true;
   // Here and not under the hold, nor under room: the kernel clears the pages.
-  if (wanted.block_bytes != 0) (void)::madvise(segments_.block(prepared_), prepared_.bytes, MADV_POPULATE_WRITE);
+  grace_.leave(number_);
+  (void)::madvise(segments_.block(prepared_), prepared_.bytes, MADV_POPULATE_WRITE);
+  grace_.enter(number_);
   return true;
+}
+
+// What is missing may be in a block that another thread is about to publish or to give back: it may be had when that has
+// settled. False when it hangs.
+bool Store::wait_for_others(std::uint32_t under_way) noexcept {
+  const auto changed = [&] { return shared_->lent_under_way.load(std::memory_order_relaxed) != under_way; };
+  grace_.leave(number_);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kLargeWaitMaxMs);
+  while (!changed() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  grace_.enter(number_);
+  return changed();
 }
 
 bool Store::has_prepared(const Wanted& wanted) const noexcept {
@@ -38,7 +49,7 @@ bool Store::has_prepared(const Wanted& wanted) const noexcept {
 bool Store::prepare(const Wanted& wanted) noexcept {
   give_back_prepared();
   const std::uint32_t lent = segments_.lent_for(wanted.block_bytes);
-  if (shared_->lent_under_way + lent > shared_->lent_max) return false;
+  if (shared_->lent_under_way.load(std::memory_order_relaxed) + lent > shared_->lent_max) return false;
   if (!refill_keeping(wanted.keep, lent) &&
       (wanted.keep == kNoSegment || wanted.keep_is_read || !refill_keeping(kNoSegment, lent))) {
     return false;
@@ -46,8 +57,7 @@ bool Store::prepare(const Wanted& wanted) noexcept {
   const std::optional<LargeValue> block = segments_.lend(wanted.block_bytes);
   if (!block) return false;
   prepared_ = *block;
-  under_way_ += lent;
-  shared_->lent_under_way += lent;
+  set_under_way(under_way_ + lent);
   return true;
 }
 
@@ -64,9 +74,7 @@ LargeValue Store::fill_prepared(const Record& record) noexcept {
 
 void Store::give_back_prepared() noexcept {
   if (prepared_.lent == kNoSegment) return;
-  const std::uint32_t lent = segments_.lent_for(prepared_.bytes);
-  under_way_ -= lent;
-  shared_->lent_under_way -= lent;
+  set_under_way(under_way_ - segments_.lent_for(prepared_.bytes));
   segments_.give_back(std::exchange(prepared_, {}).lent);
 }
 
@@ -78,6 +86,7 @@ void Store::give_up_block() noexcept {
 // REQUIRES: the caller has claimed the block: nobody else writes to the headers of its segments.
 void Store::note_block(const ItemHeader& item) noexcept {
   const SegmentId first = item.large_value().lent;
+  set_under_way(under_way_ + segments_.lent_for(item));
   segments_.header(first).prev = std::exchange(gone_, first);
   large_due_ = true;
 }
@@ -92,8 +101,9 @@ void Store::note_blocks_of(SegmentId id) noexcept {
 
 void Store::give_back_noted() noexcept {
   while (gone_ != kNoSegment) {
-    const SegmentId first = std::exchange(gone_, segments_.header(gone_).prev);
-    segments_.give_back(first);
+    const SegmentHeader& at = segments_.header(gone_);
+    set_under_way(under_way_ - segments_.lent_for(at.block_bytes));
+    segments_.give_back(std::exchange(gone_, at.prev));
   }
 }
 
@@ -102,9 +112,12 @@ void Store::settle_large() noexcept {
   large_due_ = false;
   give_back_noted();
   seal_large();
-  const std::uint32_t prepared = prepared_.lent == kNoSegment ? 0 : segments_.lent_for(prepared_.bytes);
-  shared_->lent_under_way -= under_way_ - prepared;
-  under_way_ = prepared;
+  set_under_way(prepared_.lent == kNoSegment ? 0 : segments_.lent_for(prepared_.bytes));
+}
+
+void Store::set_under_way(std::uint32_t lent) noexcept {
+  shared_->lent_under_way.fetch_add(lent - under_way_, std::memory_order_relaxed);
+  under_way_ = lent;
 }
 
 // Nobody else can evict what lies in this thread's open segments, and who evicts one evicts all that is in it.

@@ -108,6 +108,8 @@ class Torturer {
   [[nodiscard]] std::uint64_t no_space() const noexcept { return no_space_; }
 
  private:
+  static constexpr std::uint32_t kLargeWords = 3'000;  // most of these fit no segment
+
   struct Seen {
     std::uint32_t key = 0;
     Item item;
@@ -182,7 +184,7 @@ class Torturer {
   }
 
   void store(std::uint32_t key) {
-    const Piece piece = next_piece(key, 70);
+    const Piece piece = next_piece(key, one_in(40) ? kLargeWords : 70);
     const std::string value = make_value(piece);
     const std::uint32_t expire_at = expiry();
     const WriteResult result = cache_.write(
@@ -194,7 +196,7 @@ class Torturer {
   }
 
   void append(std::uint32_t key) {
-    constexpr std::size_t kValueBytesMax = 2'000;
+    constexpr std::size_t kValueBytesMax = 12'000;
     const std::string end = make_value(next_piece(key, 20));
     std::size_t bytes = 0;
     count(cache_.write(rack_.names[key],
