@@ -60,6 +60,17 @@ bool may_be_shared(const SegOptions& seg, const core::CoreOptions& core) {
   return false;
 }
 
+// Throws config::Error when a request and a reply of the largest size would close their own connection: the buffer of
+// each may be twice as large as what is in it.
+void check_buffers(const SegOptions& seg, const core::CoreOptions& core) {
+  const std::uint64_t needed = 4 * seg.max_value_size();
+  if (core.server.buffer_memory() >= needed) return;
+  throw config::Error(
+      fmt::format("server.buffer_memory = {}: seg.max_value_size = {} needs {}, for a request and a reply; make it larger, "
+                  "or seg.max_value_size smaller",
+                  core.server.buffer_memory().bytes, seg.max_value_size().bytes, needed));
+}
+
 // Storage, and a backend with a handle of it for each thread that executes requests: one owner, in the order they
 // depend on each other.
 class Cache {
@@ -116,6 +127,7 @@ int main(int argc, char** argv) {
     if (options.memory_limit() > 0) {
       seg.fit_into(server::limit_memory(surroundings.settings, options.memory_limit(), SegOptions::kFitBytesMin));
     }
+    check_buffers(seg, surroundings.settings.core);
     cache = std::make_unique<Cache>(seg, options, time.type(), surroundings);
     const auto make_service = [&] {
       return std::make_unique<core::ServiceFor<MemcacheBackend::Protocol, MemcacheBackend>>(

@@ -101,6 +101,7 @@ struct Shared {
   // For blocks that nobody can evict: they are prepared, or their items are in no sealed segment yet, or they are about to
   // be given back. Any thread.
   std::atomic<std::uint32_t> lent_under_way{0};
+  std::atomic<std::uint32_t> blocks_settled{0};  // how often that became less
 
   std::mutex room;
   // All that follows: under room.

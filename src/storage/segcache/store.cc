@@ -66,6 +66,7 @@ void Store::turn(const Time& now) noexcept {
     if (several_) shared_->room.unlock();
   }
   work_ahead();
+  if (large_due_) settle_large();
   if (several_) {
     grace_.enter(number_);
     count_others();
@@ -75,7 +76,6 @@ void Store::turn(const Time& now) noexcept {
 
 void Store::work() noexcept {
   settle_noted();
-  if (large_due_) settle_large();
   segments_.collect_blocks();
   close_outdated();
   for (int i = 0; i < kReclaimsPerTurn && reclaim(); ++i) continue;

@@ -204,6 +204,7 @@ class Store {
   static constexpr std::size_t kNotes = 16;
   static constexpr int kGraceWaitMaxMs = 100;
   static constexpr int kLargeWaitMaxMs = 1000;
+  static constexpr int kSettleWaitMs = 10;
   static constexpr std::uint64_t kCountOthersPart = 4;
   // Ahead of need: for each byte written three are looked through, of which more than one is given up; and a little
   // even when nothing is written.
@@ -254,7 +255,8 @@ class Store {
   void give_back_noted() noexcept;
   void give_back_prepared() noexcept;
   void give_up_block() noexcept;
-  [[nodiscard]] bool wait_for_others(std::uint32_t under_way) noexcept;
+  [[nodiscard]] bool others_keep_blocks(const Wanted& wanted) noexcept;
+  void wait_for_others(std::uint32_t settled) noexcept;
   void set_under_way(std::uint32_t lent) noexcept;
   void settle_large() noexcept;
   void seal_large() noexcept;

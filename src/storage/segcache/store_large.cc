@@ -14,14 +14,16 @@ namespace pelikan::storage::segcache {
 // --- before the write -----------------------------------------------------------------------------------------------
 
 bool Store::open_or_none(const Wanted& wanted) noexcept {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kLargeWaitMaxMs);
   while (true) {
-    std::uint32_t under_way = 0;
+    const std::uint32_t settled = shared_->blocks_settled.load(std::memory_order_acquire);
     {
       const Room room(*this);
       if (open_under_room(wanted)) break;
-      under_way = shared_->lent_under_way.load(std::memory_order_relaxed);
+      if (!others_keep_blocks(wanted)) return false;
     }
-    if (under_way == under_way_ || !wait_for_others(under_way)) return false;
+    if (std::chrono::steady_clock::now() >= end) return false;
+    wait_for_others(settled);
   }
   if (wanted.block_bytes == 0) return true;
   // Here and not under the hold, nor under room: the kernel clears the pages.
@@ -31,15 +33,24 @@ bool Store::open_or_none(const Wanted& wanted) noexcept {
   return true;
 }
 
-// What is missing may be in a block that another thread is about to publish or to give back: it may be had when that has
-// settled. False when it hangs.
-bool Store::wait_for_others(std::uint32_t under_way) noexcept {
-  const auto changed = [&] { return shared_->lent_under_way.load(std::memory_order_relaxed) != under_way; };
+// What is missing may be in a block that another thread is about to publish or to give back: it can be had when that has
+// settled. Or it rests, as somebody has not had a turn for long.
+bool Store::others_keep_blocks(const Wanted& wanted) noexcept {
+  if (!several_) return false;
+  if (shared_->lent_under_way.load(std::memory_order_relaxed) != under_way_) return true;
+  if (wanted.block_bytes == 0) return false;
+  const std::uint32_t lent = segments_.lent_for(wanted.block_bytes);
+  return segments_.free_count() >= segments_free_min() + lent && !segments_.ready(lent + 1);
+}
+
+// The others may have room, and need not wait for this thread's turn.
+void Store::wait_for_others(std::uint32_t settled) noexcept {
   grace_.leave(number_);
-  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kLargeWaitMaxMs);
-  while (!changed() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kSettleWaitMs);
+  while (shared_->blocks_settled.load(std::memory_order_acquire) == settled && std::chrono::steady_clock::now() < end) {
+    std::this_thread::yield();
+  }
   grace_.enter(number_);
-  return changed();
 }
 
 bool Store::has_prepared(const Wanted& wanted) const noexcept {
@@ -116,7 +127,9 @@ void Store::settle_large() noexcept {
 }
 
 void Store::set_under_way(std::uint32_t lent) noexcept {
+  if (lent == under_way_) return;
   shared_->lent_under_way.fetch_add(lent - under_way_, std::memory_order_relaxed);
+  if (lent < under_way_) shared_->blocks_settled.fetch_add(1, std::memory_order_release);
   under_way_ = lent;
 }
 
