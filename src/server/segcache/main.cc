@@ -65,10 +65,10 @@ bool may_be_shared(const SegOptions& seg, const core::CoreOptions& core) {
 void check_buffers(const SegOptions& seg, const core::CoreOptions& core) {
   const std::uint64_t needed = 4 * seg.max_value_size();
   if (core.server.buffer_memory() >= needed) return;
-  throw config::Error(
-      fmt::format("server.buffer_memory = {}: seg.max_value_size = {} needs {}, for a request and a reply; make it larger, "
-                  "or seg.max_value_size smaller",
-                  core.server.buffer_memory().bytes, seg.max_value_size().bytes, needed));
+  throw config::Error(fmt::format(
+      "server.buffer_memory = {}: seg.max_value_size = {} needs {}, for a request and a reply; make it larger, "
+      "or seg.max_value_size smaller",
+      core.server.buffer_memory().bytes, seg.max_value_size().bytes, needed));
 }
 
 // Storage, and a backend with a handle of it for each thread that executes requests: one owner, in the order they

@@ -98,8 +98,8 @@ struct Shared {
   // The clock of all threads: the second that the first of them has come to.
   alignas(64) std::atomic<std::uint32_t> now_sec;
   std::atomic<bool> nothing_to_compact{false};
-  // For blocks that nobody can evict: they are prepared, or their items are in no sealed segment yet, or they are about to
-  // be given back. Any thread.
+  // For blocks that nobody can evict: prepared ones, those whose items are in no sealed segment yet, and those that are
+  // about to be given back. Any thread.
   std::atomic<std::uint32_t> lent_under_way{0};
   std::atomic<std::uint32_t> blocks_settled{0};  // how often that became less
 

@@ -33,8 +33,8 @@ bool Store::open_or_none(const Wanted& wanted) noexcept {
   return true;
 }
 
-// What is missing may be in a block that another thread is about to publish or to give back: it can be had when that has
-// settled. Or it rests, as somebody has not had a turn for long.
+// What is missing may be in a block that another thread is about to publish or to give back: it can be had when that
+// thread has settled. Or it rests, as somebody has not had a turn for long.
 bool Store::others_keep_blocks(const Wanted& wanted) noexcept {
   if (!several_) return false;
   if (shared_->lent_under_way.load(std::memory_order_relaxed) != under_way_) return true;
