@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 
-from harness import Server, rss_bytes
+from harness import Server, rss_bytes, wait_until
 
 PATIENCE = 20
 ROUNDS = 3
@@ -190,10 +190,10 @@ def check(binary, engine, unix_path):
                     canary.send(b'get canary\r\n')
                     expect(f'canary after {abuse.__name__} ({engine})', canary.receive(len(ALIVE)), ALIVE)
             before = before or rss_bytes(server.pid)
+        # What other workers hold for clients that have just left, they give back in their own time.
+        wait_until(lambda: rss_bytes(server.pid) - before <= RSS_GROWTH_MAX, 'the memory to be what it was')
         growth = rss_bytes(server.pid) - before
         print(f'{engine}: {ROUNDS} rounds of {len(ABUSES)} abuses, memory grew by {growth / 1e6:.1f} MB')
-        if growth > RSS_GROWTH_MAX:
-            raise AssertionError(f'memory grew by {growth} bytes')
 
 
 def main():

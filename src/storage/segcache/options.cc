@@ -21,7 +21,7 @@ std::uint64_t choose_segment_bytes(std::uint64_t heap_bytes) {
 
 void SegOptions::fit_into(std::uint64_t bytes) {
   constexpr std::uint64_t kTablesPart = 8;         // one part in this many is for index and ghost
-  constexpr std::uint64_t kBytesPerSegment = 128;  // its header, its place in the expiry queue, and their rounding
+  constexpr std::uint64_t kBytesPerSegment = 144;  // its header, its place in the expiry queue, and their rounding
   const std::uint64_t room = bytes - bytes / kTablesPart;
   const std::uint64_t each = segment_size() != 0 ? segment_size().bytes : choose_segment_bytes(room);
   if (!heap_size.is_set()) heap_size.set(room - room / (each + kBytesPerSegment) * kBytesPerSegment);
