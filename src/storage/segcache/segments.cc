@@ -143,7 +143,7 @@ void Segments::flush() noexcept {
 // --- large items ----------------------------------------------------------------------------------------------------
 
 std::optional<LargeValue> Segments::lend(std::uint32_t value_bytes) noexcept {
-  const std::size_t bytes = (value_bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
+  const std::size_t bytes = block_bytes(value_bytes);
   void* block = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (block == MAP_FAILED) return std::nullopt;
   SegmentId first = kNoSegment;

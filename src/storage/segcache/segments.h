@@ -58,8 +58,8 @@ struct Amount {
 class Removed {
  public:
   [[nodiscard]] Amount get() const noexcept { return amount(word_.load(std::memory_order_relaxed)); }
-  // What it was before; nothing when it is closed.
-  std::optional<Amount> add(std::uint32_t bytes, bool shared) noexcept {
+  // False when it is closed.
+  bool add(std::uint32_t bytes, bool shared) noexcept {
     const std::uint64_t one = (std::uint64_t{1} << 32) | bytes;
     std::uint64_t before = word_.load(std::memory_order_relaxed);
     if (shared) {
@@ -67,8 +67,7 @@ class Removed {
     } else {
       word_.store(before + one, std::memory_order_relaxed);
     }
-    if ((before & kClosed) != 0) return std::nullopt;
-    return amount(before);
+    return (before & kClosed) == 0;
   }
   Amount close() noexcept { return amount(word_.exchange(kClosed, std::memory_order_relaxed)); }
   void open() noexcept { word_.store(0, std::memory_order_relaxed); }
@@ -149,6 +148,7 @@ struct alignas(64) SegmentHeader {
     const Amount all = written();
     return {all.items - gone.items, all.bytes - gone.bytes};
   }
+  [[nodiscard]] std::uint32_t lent_segments() const noexcept { return lent.load(std::memory_order_relaxed); }
   [[nodiscard]] bool open() const noexcept { return state.load(std::memory_order_acquire) == SegmentState::kOpen; }
   [[nodiscard]] bool sealed() const noexcept { return state.load(std::memory_order_acquire) == SegmentState::kSealed; }
   [[nodiscard]] bool examined() const noexcept {
@@ -248,9 +248,9 @@ class Segments {
     return offset;
   }
 
-  // The item is no longer wanted: its bytes count as dead. What was dead before that; nothing when the segment was
-  // released meanwhile. REQUIRES: the caller took it out of the index.
-  std::optional<Amount> retire(Place place) noexcept {
+  // The item is no longer wanted: its bytes count as dead. False when the segment was released meanwhile, and the item
+  // counted with it. REQUIRES: the caller took it out of the index.
+  bool retire(Place place) noexcept {
     ItemHeader& header = item(place);
     header.mark_dead(shared_);
     return headers_[place.segment].removed.add(header.total_bytes(), shared_);
@@ -264,8 +264,7 @@ class Segments {
   }
   // How many segments are lent for a value.
   [[nodiscard]] std::uint32_t lent_for(std::size_t value_bytes) const noexcept {
-    const std::size_t bytes = (value_bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
-    return static_cast<std::uint32_t>((bytes + segment_bytes_ - 1) / segment_bytes_);
+    return static_cast<std::uint32_t>((block_bytes(value_bytes) + segment_bytes_ - 1) / segment_bytes_);
   }
   // The most that so many segments pay for.
   [[nodiscard]] std::uint64_t block_bytes_max(std::uint32_t lent) const noexcept {
@@ -279,7 +278,7 @@ class Segments {
     return item.total_bytes() + std::uint64_t{lent_for(item)} * segment_bytes_;
   }
   [[nodiscard]] std::uint64_t cost(const SegmentHeader& header) const noexcept {
-    return header.live().bytes + std::uint64_t{header.lent.load(std::memory_order_relaxed)} * segment_bytes_;
+    return header.live().bytes + std::uint64_t{header.lent_segments()} * segment_bytes_;
   }
   // A large item was written there. By the owner of the open segment, or room for a target.
   void wrote_large(Place place) noexcept;
@@ -344,7 +343,6 @@ class Segments {
   void populate() noexcept {
     heap_.populate(std::size_t{touched_.load(std::memory_order_relaxed)} * segment_bytes_, kPopulatedAheadBytes);
   }
-  [[nodiscard]] std::uint64_t next_sequence() const noexcept { return next_sequence_; }
 
  private:
   SegmentId take(std::uint32_t now_sec) noexcept;
@@ -352,6 +350,10 @@ class Segments {
   void collect_rested() noexcept;
   void set_free(SegmentId id) noexcept;
   void unmap_block(SegmentHeader& at) noexcept;
+  // Whole pages for a value.
+  [[nodiscard]] static std::size_t block_bytes(std::size_t value_bytes) noexcept {
+    return (value_bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
+  }
   [[nodiscard]] std::uint64_t page_bytes(SegmentId id) const noexcept {
     return Region::whole_pages_bytes(std::size_t{id} * segment_bytes_, segment_bytes_);
   }

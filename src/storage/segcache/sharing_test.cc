@@ -115,12 +115,13 @@ class Stopwatch {
 
 // One thread has a view and neither turns nor rests. Nothing may be written over that it sees, so room runs out; but
 // nobody hangs, readers go on, and after its next turn there is room again.
-class StuckThread : public testing::Test {
+// With large segments, too: one of those has many items to wait for, and they must not each be waited for.
+class StuckThread : public testing::TestWithParam<std::uint64_t> {
  protected:
   static constexpr unsigned kWriters = 2;
   static constexpr unsigned kPerTurn = 16;
   static constexpr std::uint32_t kWords = 60;
-  static constexpr std::uint32_t kItems = 2'000;  // four times the heap
+  static constexpr std::uint64_t kItemBytes = 500;
 
   // Fills the heap over and over, until it was refused a few times.
   void write(unsigned thread) {
@@ -128,7 +129,7 @@ class StuckThread : public testing::Test {
     Stopwatch stopwatch;
     std::uint32_t stored = 0;
     unsigned refused = 0;
-    for (std::uint32_t n = 0; n < kItems && refused < 3; ++n) {
+    for (std::uint32_t n = 0; n < items_ && refused < 3; ++n) {
       stopwatch.start();
       if (n % kPerTurn == 0) cache.turn(kNow);
       const Status status = store(cache, 1 + n * kWriters + thread, kWords);
@@ -140,7 +141,7 @@ class StuckThread : public testing::Test {
     --writing_;
     stored_ += stored;
     stopwatch.expect_no_hang();
-    EXPECT_TRUE(refused == 3 || stored + refused == kItems);
+    EXPECT_TRUE(refused == 3 || stored + refused == items_);
   }
 
   void read(unsigned thread) {
@@ -149,7 +150,7 @@ class StuckThread : public testing::Test {
     std::uint64_t broken = 0;
     std::uint32_t n = 0;
     do {
-      const std::uint32_t key = n % kItems;
+      const std::uint32_t key = n % items_;
       stopwatch.start();
       if (n % kPerTurn == 0) cache.turn(kNow);
       const std::optional<Item> item = cache.get(name_of(key));
@@ -162,12 +163,21 @@ class StuckThread : public testing::Test {
     EXPECT_EQ(broken, 0U);
   }
 
-  std::vector<std::unique_ptr<SegCache>> handles_ = make_handles(tiny_heap("seger", kWriters + 2), 1, kWriters + 2);
+  static Heap heap() {
+    Heap heap = tiny_heap("seger", kWriters + 2);
+    heap.segment_bytes = GetParam();
+    return heap;
+  }
+
+  const std::uint32_t items_ = static_cast<std::uint32_t>(4 * heap().segments * heap().segment_bytes / kItemBytes);
+  std::vector<std::unique_ptr<SegCache>> handles_ = make_handles(heap(), 1, kWriters + 2);
   std::atomic<unsigned> writing_{kWriters};
   std::atomic<std::uint64_t> stored_{0};
 };
 
-TEST_F(StuckThread, StopsNobody) {
+INSTANTIATE_TEST_SUITE_P(SegmentBytes, StuckThread, testing::Values(Geometry::kSegmentBytesMin, 64 * kKib));
+
+TEST_P(StuckThread, StopsNobody) {
   constexpr std::uint32_t kHeld = 0;
   SegCache& stuck = *handles_[0];
   stuck.turn(kNow);
@@ -186,13 +196,13 @@ TEST_F(StuckThread, StopsNobody) {
   stuck.turn(kNow);
   stuck.rest();
   SegCache& writer = *handles_[1];
-  for (std::uint32_t key = 1; key <= kItems; ++key) {
+  for (std::uint32_t key = 1; key <= items_; ++key) {
     if (key % kPerTurn == 1) writer.turn(kNow);
     ASSERT_EQ(store(writer, key, kWords), Status::kStored) << key;
   }
   writer.rest();
   stuck.turn(kNow);
-  EXPECT_TRUE(shows(stuck.get(name_of(kItems)), kItems));
+  EXPECT_TRUE(shows(stuck.get(name_of(items_)), items_));
   stuck.check_invariants();
 }
 

@@ -43,34 +43,35 @@ Store::Room::Room(Store& store) noexcept : store_(store), outer_(store.in_room_)
   store_.shared_->room.lock();
 }
 
+Store::Room::Room(Store& store, std::try_to_lock_t) noexcept : store_(store), outer_(store.in_room_) {
+  if (outer_) return;
+  if (store_.several_) store_.grace_.leave(store_.number_);
+  store_.in_room_ = !store_.several_ || store_.shared_->room.try_lock();
+}
+
 Store::Room::~Room() {
   if (outer_) return;
-  store_.in_room_ = false;
+  const bool held = std::exchange(store_.in_room_, false);
   if (!store_.several_) return;
-  store_.shared_->room.unlock();
+  if (held) store_.shared_->room.unlock();
   store_.grace_.enter(store_.number_);
 }
 
 // Whoever finds room free does what there is to do; the others go on.
 void Store::turn(const Time& now) noexcept {
   std::atomic<std::uint32_t>& clock = shared_->now_sec;
+  const std::uint32_t before_sec = now_sec_;
   now_sec_ = clock.load(std::memory_order_relaxed);
   while (now_sec_ < now.floor_sec && !clock.compare_exchange_weak(now_sec_, now.floor_sec, std::memory_order_relaxed)) {
   }
   now_sec_ = std::max(now_sec_, now.floor_sec);
-  if (several_) grace_.leave(number_);
-  if (!several_ || shared_->room.try_lock()) {
-    in_room_ = true;
-    work();
-    in_room_ = false;
-    if (several_) shared_->room.unlock();
-  }
+  // An item that died while compact_any() was looking may have been missed: for a second at most.
+  if (several_ && now_sec_ != before_sec) shared_->nothing_to_compact.store(false, std::memory_order_relaxed);
+  may_examine_ = false;
+  if (const Room room(*this, std::try_to_lock); room.held()) work();
   work_ahead();
   if (large_due_) settle_large();
-  if (several_) {
-    grace_.enter(number_);
-    count_others();
-  }
+  if (several_) count_others();
   publish_gauges();
 }
 
@@ -112,12 +113,7 @@ void Store::note(SegmentId id) noexcept {
 }
 
 void Store::settle_if_idle() noexcept {
-  if (!several_) return settle_noted();
-  if (!shared_->room.try_lock()) return;
-  in_room_ = true;
-  settle_noted();
-  in_room_ = false;
-  shared_->room.unlock();
+  if (const Room room(*this, std::try_to_lock); room.held()) settle_noted();
 }
 
 void Store::settle_noted() noexcept {

@@ -151,7 +151,7 @@ class Store {
   }
   // Whether a large item may lie there with those that are there already.
   [[nodiscard]] bool goes_together(SegmentId target, const ItemHeader& item) const noexcept {
-    const std::uint32_t lent = segments_.header(target).lent.load(std::memory_order_relaxed);
+    const std::uint32_t lent = segments_.header(target).lent_segments();
     return lent == 0 || lent + segments_.lent_for(item) <= shared_->lent_together;
   }
   [[nodiscard]] bool evictable(SegmentId id) const noexcept {
@@ -202,7 +202,7 @@ class Store {
   static constexpr std::uint64_t kReusesPerSweep = 96;
   static constexpr std::uint64_t kReusesAtLeisure = 32;  // up to here the steps of turn() do
   static constexpr std::size_t kNotes = 16;
-  static constexpr int kGraceWaitMaxMs = 100;
+  static constexpr int kGraceWaitMaxMs = 100;  // of one write, for all that it needs
   static constexpr int kLargeWaitMaxMs = 1000;
   static constexpr int kSettleWaitMs = 10;
   static constexpr std::uint64_t kCountOthersPart = 4;
@@ -213,13 +213,16 @@ class Store {
   static constexpr std::uint32_t kAheadBytesMax = 1024 * 1024;
 
   // Room, for as long as this lives, or an outer one. The thread reads nothing meanwhile but what room protects, and so
-  // keeps nobody who waits for readers waiting.
+  // keeps nobody who waits for readers waiting. REQUIRES: no view is needed any more.
   class Room {
    public:
     explicit Room(Store& store) noexcept;
+    // Not if another thread has it.
+    Room(Store& store, std::try_to_lock_t) noexcept;
     ~Room();
     Room(const Room&) = delete;
     Room& operator=(const Room&) = delete;
+    [[nodiscard]] bool held() const noexcept { return store_.in_room_; }
 
    private:
     Store& store_;
@@ -234,7 +237,6 @@ class Store {
   void grow() noexcept;
   void settle_if_idle() noexcept;
   void settle_noted() noexcept;
-  void settle_one(SegmentId id) noexcept;
   void note(SegmentId id) noexcept;
   void hint(SegmentId id) noexcept;
   [[nodiscard]] std::uint32_t segments_free_min() const noexcept { return shared_->segments_free_min(); }
@@ -304,6 +306,8 @@ class Store {
   std::uint64_t appended_bytes_ = 0;  // since the last work_ahead()
   Examination examination_;
   bool in_room_ = false;
+  bool may_wait_ = false;     // for readers, here and now
+  bool may_examine_ = false;  // in this turn: there is a segment to move items to
   std::uint64_t random_state_;
 };
 

@@ -19,7 +19,10 @@ bool Store::open_or_none(const Wanted& wanted) noexcept {
     const std::uint32_t settled = shared_->blocks_settled.load(std::memory_order_acquire);
     {
       const Room room(*this);
-      if (open_under_room(wanted)) break;
+      may_wait_ = several_;
+      const bool opened = open_under_room(wanted);
+      may_wait_ = false;
+      if (opened) break;
       if (!others_keep_blocks(wanted)) return false;
     }
     if (std::chrono::steady_clock::now() >= end) return false;
@@ -136,9 +139,7 @@ void Store::set_under_way(std::uint32_t lent) noexcept {
 // Nobody else can evict what lies in this thread's open segments, and who evicts one evicts all that is in it.
 void Store::seal_large() noexcept {
   std::uint32_t lent = 0;
-  const auto lent_of = [this](SegmentId id) {
-    return id == kNoSegment ? 0 : segments_.header(id).lent.load(std::memory_order_relaxed);
-  };
+  const auto lent_of = [this](SegmentId id) { return id == kNoSegment ? 0 : segments_.header(id).lent_segments(); };
   for (const SegmentId id : open_) lent += lent_of(id);
   if (lent <= shared_->lent_together) return;
   const Room room(*this);

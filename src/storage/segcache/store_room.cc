@@ -53,15 +53,17 @@ void Store::limit_open() noexcept {
   }
 }
 
-// Until so many segments may be had: as soon as no thread reads any more what was released. False when one hangs.
+// Until so many segments may be had: as soon as no thread reads any more what was released. False when one hangs; once
+// it was waited for in vain, the same write does not wait again.
 bool Store::wait_ready(std::uint32_t wanted) noexcept {
   if (segments_.ready(wanted)) return true;
-  if (!several_ || segments_.free_count() < wanted) return false;
+  if (!may_wait_ || segments_.free_count() < wanted) return false;
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kGraceWaitMaxMs);
   do {
     std::this_thread::yield();
     if (segments_.ready(wanted)) return true;
   } while (std::chrono::steady_clock::now() < end);
+  may_wait_ = false;
   return false;
 }
 
@@ -78,8 +80,9 @@ bool Store::refill_keeping(SegmentId keep, std::uint32_t lent) noexcept {
   bool refilled = true;
   while (refilled && segments_.free_count() < segments_free_min() + lent) {
     if (reclaim() || compact_hinted()) continue;
-    (void)wait_ready();  // without one the policy moves nothing, and what it looks at is evicted
-    refilled = policy_->make_room(*this);
+    // What is free and cannot be had is looked at by a thread that hangs: to evict more helps nobody. When nothing is
+    // free the policy has nothing to move items to, and what it looks at is evicted.
+    refilled = (segments_.free_count() == 0 || wait_ready()) && policy_->make_room(*this);
   }
   kept_ = kNoSegment;
   return refilled && wait_ready(lent + 1);
@@ -88,16 +91,17 @@ bool Store::refill_keeping(SegmentId keep, std::uint32_t lent) noexcept {
 // What refill() would have to do when the next segment is full is done ahead of it, as far as time allows, so that no
 // write waits for it. Choosing what to examine needs room, examining does not: threads do it side by side.
 void Store::begin_ahead() noexcept {
+  may_examine_ = segments_.ready();
   if (examination_.segment != kNoSegment || segments_.free_count() >= segments_free_min()) return;
-  if (!segments_.ready() || compact_hinted() || !policy_->begin(*this)) return;
+  if (!may_examine_ || compact_hinted() || !policy_->begin(*this)) return;
   // Nobody else could have the memory of large items meanwhile.
   const SegmentHeader& at = segments_.header(examination_.segment);
-  if (at.lent.load(std::memory_order_relaxed) != 0) policy_->examine(*this, segments_.segment_bytes());
+  if (at.lent_segments() != 0) policy_->examine(*this, segments_.segment_bytes());
 }
 
 void Store::work_ahead() noexcept {
   const std::uint64_t written = std::exchange(appended_bytes_, 0);
-  if (examination_.segment == kNoSegment) return;
+  if (examination_.segment == kNoSegment || !may_examine_) return;
   const std::uint64_t bytes = std::clamp<std::uint64_t>(kAheadPart * written, kAheadBytesMin, kAheadBytesMax);
   policy_->examine(*this, static_cast<std::uint32_t>(bytes));
 }
@@ -155,7 +159,7 @@ Amount Store::release(SegmentId id) noexcept {
              .written_items = -std::int64_t{released.written.items},
              .written_bytes = -std::int64_t{released.written.bytes}});
   metrics_.segment_return.add();
-  if (at.lent.load(std::memory_order_relaxed) != 0) note_blocks_of(id);
+  if (at.lent_segments() != 0) note_blocks_of(id);
   give_back_noted();
   if (at.sweep != shared_->sweeps) {
     at.sweep = shared_->sweeps;
@@ -312,7 +316,7 @@ bool Store::compact_hinted() noexcept {
   const auto joinable = [this](SegmentId id) {
     return id != kNoSegment && evictable(id) && sparse(segments_.header(id).live().bytes);
   };
-  const auto lent = [this](SegmentId id) { return segments_.header(id).lent.load(std::memory_order_relaxed); };
+  const auto lent = [this](SegmentId id) { return segments_.header(id).lent_segments(); };
   const auto pair = [&](SegmentId id, SegmentId other) {
     if (!joinable(other)) return false;
     return lent(id) == 0 || lent(other) == 0 || lent(id) + lent(other) <= shared_->lent_together;
