@@ -68,8 +68,8 @@ MemcacheBackend::MemcacheBackend(SegCache& cache, ServerState& state, Host& host
 
 void MemcacheBackend::turn(const Time& now) noexcept {
   now_ = now;
+  state_.flush_if_due(now.floor_sec, [this] { cache_.flush(); });  // while this thread still rests
   cache_.turn(now);
-  state_.flush_if_due(now.floor_sec, [this] { cache_.flush(); });
 }
 
 void MemcacheBackend::flush_all() noexcept {

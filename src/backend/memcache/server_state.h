@@ -2,9 +2,11 @@
 // whichever worker a client talks to, it talks to the server.
 // Owner:   the server's main. Threads: add_counters() before any other runs; everything else on any.
 // Cost:    a request that does not ask for any of this takes no lock and writes nothing here.
-// Locks:   the mutex is taken before those of storage and metrics, and never while one of them is held.
+// Locks:   nobody who might read the storage waits for a lock that is held while the storage is asked for something: it
+//          may be waiting for that very reader. So one is held for a copy, and for the other threads wait in rest.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -35,35 +37,29 @@ class ServerState {
     const std::scoped_lock lock(mutex_);
     return baseline_;
   }
-  // `read(baseline)` sets it. One after the other, so that a later one is never undone.
-  template <class Read>
-  void reset_stats(Read&& read) {
+  // What was read for a reset. Of two resets at once the later reading counts: none of the fields goes back.
+  void reset_stats(const Baseline& now) {
     const std::scoped_lock lock(mutex_);
-    read(baseline_);
+    std::ranges::transform(baseline_, now, baseline_.begin(), [](auto a, auto b) { return std::max(a, b); });
   }
 
-  // `flush()` empties the storage. What was to be flushed later is forgotten.
+  // `flush()` empties the storage. What was to be flushed later is forgotten, but not what comes meanwhile.
   template <class Flush>
   void flush_now(Flush&& flush) {
-    const std::scoped_lock lock(mutex_);
+    std::uint32_t pending = flush_at_sec_.load(std::memory_order_relaxed);
     flush();
-    flush_at_sec_.store(0, std::memory_order_release);
+    flush_at_sec_.compare_exchange_strong(pending, 0, std::memory_order_release);
   }
   // `at_sec`: a second of the monotonic clock. It takes the place of an earlier call's.
-  void flush_later(std::uint32_t at_sec) {
-    const std::scoped_lock lock(mutex_);
-    flush_at_sec_.store(at_sec, std::memory_order_release);
-  }
-  // Once per turn of each worker. The first that comes to the second flushes; others wait for it, so that nobody whose
-  // clock shows that second sees what was there before.
+  void flush_later(std::uint32_t at_sec) noexcept { flush_at_sec_.store(at_sec, std::memory_order_release); }
+  // Once per turn of each worker, before the storage's. The first that comes to the second flushes; others wait for it,
+  // so that nobody whose clock shows that second sees what was there before.
   template <class Flush>
   void flush_if_due(std::uint32_t now_sec, Flush&& flush) {
     if (!due(now_sec)) [[likely]]
       return;
-    const std::scoped_lock lock(mutex_);
-    if (!due(now_sec)) return;
-    flush();
-    flush_at_sec_.store(0, std::memory_order_release);
+    const std::scoped_lock lock(flush_mutex_);
+    if (due(now_sec)) flush_now(flush);
   }
 
   [[nodiscard]] Prefixes& prefixes() noexcept { return prefixes_; }
@@ -79,7 +75,8 @@ class ServerState {
   Prefixes prefixes_;
   mutable std::mutex mutex_;
   Baseline baseline_{};                         // GUARDED_BY(mutex_)
-  std::atomic<std::uint32_t> flush_at_sec_{0};  // written under mutex_; 0: no flush is waited for
+  std::mutex flush_mutex_;                      // of flush_if_due()
+  std::atomic<std::uint32_t> flush_at_sec_{0};  // 0: no flush is waited for
 };
 
 }  // namespace pelikan::backend::memcache

@@ -220,12 +220,12 @@ void StatsReport::general(const Time& now, Reply& reply) const {
 }
 
 void StatsReport::reset() const {
-  state_.reset_stats([this](ServerState::Baseline& baseline) {
-    const Sources from = sources(state_, cache_, host_);
-    for (std::size_t i = 0; i < std::size(kFields); ++i) {
-      if (kFields[i].resets) baseline[i] = kFields[i].read(from);
-    }
-  });
+  const Sources from = sources(state_, cache_, host_);
+  ServerState::Baseline now{};
+  for (std::size_t i = 0; i < std::size(kFields); ++i) {
+    if (kFields[i].resets) now[i] = kFields[i].read(from);
+  }
+  state_.reset_stats(now);
   state_.prefixes().clear();
 }
 
