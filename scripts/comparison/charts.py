@@ -41,6 +41,11 @@ def pipelines(file, title, **fields):
                  lambda case: all(case[name] == value for name, value in fields.items()), True, True)
 
 
+def many_keys(workload):
+    chart = pipelines(f'keys-{workload}', f'{workload} of many keys by zipf 0.99, 50 connections')
+    return chart._replace(of_case=lambda case: case['workload'] == workload and case['keys'] > 1)
+
+
 def by_size(workload):
     return Chart(f'sizes-{workload}', f'{workload} by the size of the value, pipeline 1', 'bytes of a value',
                  'requests/s', lambda case: case['value_bytes'], 'rate',
@@ -56,6 +61,8 @@ CHARTS = {
     'throughput': [pipelines('throughput-get', 'get, 50 connections', workload='get'),
                    pipelines('throughput-set', 'set, 50 connections', workload='set'),
                    pipelines('throughput-ping', 'ping, 50 connections', workload='ping')],
+    'keys': [many_keys('get'), many_keys('set')],
+    'connections': [pipelines('connections-get', 'get, many connections', workload='get')],
     'sizes': [by_size('get'), by_size('set')],
     'tls': [pipelines('tls-get', 'get over TLS 1.3, 50 connections', workload='get')],
     'latency': [by_load('p99'), by_load('p999')],

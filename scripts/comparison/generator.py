@@ -60,7 +60,7 @@ class Generator:
         kept = {'rate': report[f'{unit}s_per_second'],
                 **{f'{name}_us': report['latency_us'][name] for name in ('p50', 'p99', 'p999')},
                 'cpu_us': report[f'target_cpu_us_per_{unit}'], 'generator_busy': busy}
-        for name in ('keys_per_second', 'achieved_rate', 'never_sent', 'generator_kept_up'):
+        for name in ('achieved_rate', 'never_sent', 'generator_kept_up'):
             if name in report:
                 kept[name] = report[name]
         return {name: float(f'{value:.6g}') if isinstance(value, float) else value for name, value in kept.items()}

@@ -17,7 +17,7 @@ class Scale:
     pipelines: tuple = (1, 4, 16, 64)
     deep: tuple = (1, 16)         # where all four would take too long
     many_keys: int = 10_000_000
-    key_pipelines: tuple = (16, 64)
+    one_key_pipelines: tuple = (16, 64)  # for comparing one key with many on the same servers
     value_sizes: tuple = (10, 1_000, 10_000)  # beside the 100 of the base
     many_connections: int = 1_000
     multigets: tuple = (10, 100)
@@ -26,7 +26,7 @@ class Scale:
     start_heap_mb: int = 16 * 1024
 
 
-SMOKE = Scale(seconds=0.03, rounds=1, pipelines=(1, 16), deep=(1,), many_keys=10_000, key_pipelines=(16,),
+SMOKE = Scale(seconds=0.03, rounds=1, pipelines=(1, 16), deep=(1,), many_keys=10_000, one_key_pipelines=(16,),
               value_sizes=(10, 10_000), many_connections=100, multigets=(10,), load_parts=(0.1, 0.5),
               memory_items=20_000, start_heap_mb=1024)
 
@@ -50,9 +50,9 @@ def throughput(runner):
 def keys(runner):
     """The same servers are asked for one key, too, so that both can be compared."""
     many = fitting_keys(runner.scale.many_keys, 100)
-    wanted = cases(('workload', ('get', 'set', 'mix')), ('pipeline', runner.scale.key_pipelines), keys=many)
-    wanted += cases(('workload', ('get', 'set')), ('pipeline', runner.scale.key_pipelines))
-    return runner.run(Stage(wanted + cases(('workload', ('get',)), keys=many), keys=many))
+    wanted = cases(('workload', ('get', 'set', 'mix')), ('pipeline', runner.scale.pipelines), keys=many)
+    wanted += cases(('workload', ('get', 'set')), ('pipeline', runner.scale.one_key_pipelines))
+    return runner.run(Stage(wanted, keys=many))
 
 
 def sizes(runner):
@@ -61,13 +61,13 @@ def sizes(runner):
 
 
 def connections(runner):
-    return runner.run(Stage(cases(('workload', ('get', 'set')), ('pipeline', runner.scale.deep),
+    return runner.run(Stage(cases(('workload', ('get', 'set')), ('pipeline', runner.scale.pipelines),
                                   connections=runner.scale.many_connections)))
 
 
 def tls(runner):
-    wanted = cases(('workload', ('get',)), ('pipeline', runner.scale.pipelines), tls=True)
-    wanted += cases(('workload', ('set', 'ping')), ('pipeline', runner.scale.deep), tls=True)
+    wanted = cases(('workload', ('get', 'set', 'mix')), ('pipeline', runner.scale.pipelines), tls=True)
+    wanted += cases(('workload', ('ping',)), ('pipeline', runner.scale.deep), tls=True)
     wanted += cases(('workload', ('handshake', 'resumed handshake')), tls=True)
     return runner.run(Stage(wanted, tls=True))
 

@@ -3,7 +3,7 @@ drifts from round to round."""
 import dataclasses
 import statistics
 
-from .cases import Case
+from .cases import HANDSHAKES, Case
 
 BUSY = 0.95
 CEILING = 'echo'
@@ -32,11 +32,11 @@ def same_case(cells, cell):
 
 
 def ratio(cell, other, per_cpu=False):
-    """(cell's rate over the other's, is it per CPU second). The latter when asked for, or when the rate of one is the
-    generator's. None when one was not measured."""
+    """(cell's rate over the other's, is it per CPU second). The latter when asked for, when the rate of one is the
+    generator's, and for handshakes, which cost a client as much as a server. None when one was not measured."""
     if not usable(cell) or not usable(other):
         return None
-    per_cpu = per_cpu or generator_bound(cell) or generator_bound(other)
+    per_cpu |= generator_bound(cell) or generator_bound(other) or cell['case']['workload'] in HANDSHAKES
     pairs = list(zip(cell['runs'], other['runs']))
     if not per_cpu:
         return statistics.median(mine['rate'] / its['rate'] for mine, its in pairs), False

@@ -39,7 +39,9 @@ def make_certificate(folder):
 
 
 def summary(runs):
-    """Median, least and most of every number that was measured in each run."""
+    """Median, least and most of every number that was measured in each run. Where the generator was late the latencies
+    are its own: such a run counts only if there is no other."""
+    runs = [run for run in runs if run.get('generator_kept_up', True)] or runs
     numbers = {name for name, value in (runs[0] if runs else {}).items() if isinstance(value, (int, float))}
     return {name: {'median': statistics.median(values), 'min': min(values), 'max': max(values)}
             for name in sorted(numbers) if (values := [run[name] for run in runs])}

@@ -9,8 +9,10 @@ TITLES = {'throughput': 'Throughput', 'keys': 'Many keys', 'sizes': 'Sizes of va
 NOTES = {
     'keys': 'Each server holds all the keys; they are asked for by zipf 0.99, or one of them always.',
     'tls': 'One ECDSA P-256 certificate. A client pays as much for a handshake as a server: compare the CPU time.',
+    'multiget': 'Rates are of requests, each for so many different keys of 1,000.',
     'latency': 'Requests come at their times, as from many clients that do not wait for each other, and latency counts '
-               'from then. *Saturation* is the rate of 50 connections that do wait.',
+               'from then. *Saturation* is the rate of 50 connections that do wait. A round in which the generator was '
+               'late is left out, if there is another.',
     'memory': 'What the resident set grows by, over the items: index, headers, padding and all.',
     'start': 'From the start of the program until the first reply to a `get`.'}
 
@@ -90,7 +92,7 @@ TABLES = {'latency': latencies, 'memory': plain('bytes per item', 'bytes_per_ite
 def group_table(name, group):
     note = NOTES.get(name)
     return (f'## {TITLES[name]}\n\n' + (f'{note}\n\n' if note else '')
-            + f'{group["date"]}, {group["rounds"]}.\n\n'
+            + ', '.join(filter(None, (group['date'], group['revision'], group['rounds']))) + '.\n\n'
             + TABLES.get(name, closed_loops)(group['cells']))
 
 
@@ -105,7 +107,7 @@ Medians of the rounds, in which all servers take turns; *spread* is the least an
 pinned to one core; the generator has another. Unless a case says otherwise: 50 connections, plain text, one key of 20
 bytes with a value of 100. *To best peer* and *to ceiling* are rates divided by those of the best other server and of an
 echo server that parses nothing, in the same round. A rate with `!` is the generator's: it was busy and the server was
-not; then, and only then, a ratio is one of requests per CPU second, and has a `*`. *CPU us* is the server's processor
+not; then, and for handshakes, a ratio is one of requests per CPU second, and has a `*`. *CPU us* is the server's processor
 time for each request. A ping is compared with the peers' `get`.
 """
 
@@ -116,9 +118,7 @@ def page(results, charts):
     parts = ['# Results', 'Written by `scripts/compare`: do not edit. [README.md](README.md) says how to repeat it.',
              LEGEND.rstrip(), ', '.join(f'{name} {value}' for name, value in machine.items() if value) + '.',
              aims_table(groups).rstrip()]
-    for name, group in groups.items():
-        if name == 'full':  # a page of its own
-            continue
-        parts.append(group_table(name, group).rstrip())
+    for name in (name for name in TITLES if name in groups and name != 'full'):  # that has a page of its own
+        parts.append(group_table(name, groups[name]).rstrip())
         parts += [f'![{TITLES[name]}]({chart})' for chart in charts.get(name, [])]
     return '\n\n'.join(parts) + '\n'
