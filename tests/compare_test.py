@@ -21,6 +21,7 @@ from comparison import aims, peers, ratios, tables  # noqa: E402
 from comparison.cases import Case  # noqa: E402
 from comparison.groups import GROUPS  # noqa: E402
 from comparison.runner import summary  # noqa: E402
+from harness import wait_until  # noqa: E402
 
 SMOKE_LIMIT_S = 240  # with sanitizers' builds and other tests beside it; alone it takes a quarter of a minute
 
@@ -176,16 +177,26 @@ class Failures(Whole):
 
 
 class Interrupted(Whole):
-    def test_what_was_done_is_kept_and_no_server_is_left(self):
+    def end_with(self, number):
+        """Ends it by a signal while servers run; what was measured before is kept."""
         process = self.start('--only', 'start,throughput', '--seconds', '5')
         for line in process.stderr:
             if line.startswith('throughput:'):
                 break
-        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: any('pelikan-segcache' in command for command in members(process.pid)), 'a server')
+        process.send_signal(number)
         process.communicate(timeout=SMOKE_LIMIT_S)
+        self.assertEqual(list(self.cells()), ['start'])
+        return process
+
+    def test_stops_the_servers(self):
+        process = self.end_with(signal.SIGTERM)
         self.assertEqual(process.returncode, 128 + signal.SIGTERM)
         self.assertEqual(members(process.pid), [])
-        self.assertEqual(list(self.cells()), ['start'])
+
+    def test_the_kernel_stops_them_when_it_is_killed(self):
+        process = self.end_with(signal.SIGKILL)
+        wait_until(lambda: not members(process.pid), 'the servers to be gone')
 
 
 if __name__ == '__main__':

@@ -24,6 +24,10 @@ set encoding utf8
 """
 
 
+class ChartError(Exception):
+    """One line of what gnuplot says."""
+
+
 class Chart(typing.NamedTuple):
     file: str
     title: str
@@ -118,7 +122,7 @@ def draw(groups, folder):
             done = subprocess.run(['gnuplot'], input=script(chart, lines), capture_output=True, text=True, timeout=60,
                                   check=False)
             if done.returncode != 0 or not done.stdout:
-                raise RuntimeError(f'gnuplot, {chart.file}: {done.stderr.strip()}')
+                raise ChartError(f'gnuplot, {chart.file}: {done.stderr.strip()}')
             canvas = '<g id="gnuplot_canvas">'
             svg = done.stdout.replace(canvas, DARK + canvas).replace('<title>Gnuplot</title>',
                                                                      f'<title>{chart.title}</title>')

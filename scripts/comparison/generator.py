@@ -37,7 +37,10 @@ class Generator:
         if done.returncode != 0:
             said = (done.stderr or done.stdout).strip().splitlines()
             raise BenchError(said[-1] if said else f'pelikan-bench ended with {done.returncode}')
-        report = json.loads(done.stdout)
+        try:
+            report = json.loads(done.stdout)
+        except ValueError:
+            raise BenchError(f'not JSON: {done.stdout[:80]!r}') from None
         if report['errors']:
             kinds = ', '.join(f'{count} {kind}' for kind, count in report['error_kinds'].items() if count)
             raise BenchError(f'errors in replies: {kinds}')
@@ -57,6 +60,8 @@ class Generator:
         if '--resume' in options and report['resumed'] < 0.9 * report['handshakes']:
             raise BenchError(f'only {report["resumed"]} of {report["handshakes"]} handshakes resumed a session')
         unit = 'handshake' if 'handshakes' in report else 'request'
+        if f'target_cpu_us_per_{unit}' not in report:
+            raise BenchError('the server has ended, or its processor time cannot be read')
         kept = {'rate': report[f'{unit}s_per_second'],
                 **{f'{name}_us': report['latency_us'][name] for name in ('p50', 'p99', 'p999')},
                 'cpu_us': report[f'target_cpu_us_per_{unit}'], 'generator_busy': busy}
