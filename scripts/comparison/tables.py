@@ -107,8 +107,8 @@ Medians of the rounds, in which all servers take turns; *spread* is the least an
 pinned to one core; the generator has another. Unless a case says otherwise: 50 connections, plain text, one key of 20
 bytes with a value of 100. *To best peer* and *to ceiling* are rates divided by those of the best other server and of an
 echo server that parses nothing, in the same round. A rate with `!` is the generator's: it was busy and the server was
-not; then, and for handshakes, a ratio is one of requests per CPU second, and has a `*`. *CPU us* is the server's processor
-time for each request. A ping is compared with the peers' `get`.
+not; then, and for handshakes, a ratio is one of requests per CPU second, and has a `*`. *CPU us* is the server's
+processor time for each request. A ping is compared with the peers' `get`.
 """
 
 
