@@ -48,8 +48,63 @@ class Memcached:
         self.folder.cleanup()
 
 
+class Redis:
+    """Debian's redis-server on a unix socket, which holds nothing and writes nothing."""
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / 'socket'
+        command = ['redis-server', '--port', '0', '--unixsocket', self.path, '--save', '', '--dir', self.folder.name]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        said = ''
+        for line in self.process.stdout:
+            said += line
+            if 'ready to accept' in line.lower():
+                return self
+        raise AssertionError(f'redis-server ended:\n{said}')
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.communicate(timeout=TIMEOUT_S)
+        self.folder.cleanup()
+
+
 class Bench(unittest.TestCase):
     binary = os.environ.get('PELIKAN_BENCH')
+
+    def measure(self, server, *arguments):
+        done = run(self.binary, '--target', f'unix:{server.path}', '--connections', 5, '--duration', '0.2s',
+                   '--keys', 500, '--json', *arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, ''), done.stdout)
+        report = json.loads(done.stdout)
+        self.assertEqual(report['errors'], 0, report)
+        return report
+
+    def test_protocols(self):
+        """Every protocol, with who speaks it: hits, misses, values that come in pieces, empty ones, TTLs."""
+        for server, protocols in ((Memcached(), ('memcache', 'meta', 'binary')), (Redis(), ('resp',))):
+            with server:
+                for protocol in protocols:
+                    speak = ('--protocol', protocol, '--pipeline', 20)
+                    for key_size, value_size in ((20, 100), (10, 0), (6, 30000)):
+                        sizes = ('--key-size', key_size, '--value-size', value_size)
+                        report = self.measure(server, *speak, *sizes, '--fill', '--ttl', 3000)
+                        self.assertEqual(report['misses'], 0)
+                        self.assertGreater(report['hits'], 0)
+                        report = self.measure(server, *speak, *sizes, '--ratio', 'get:1,set:1,delete:1')
+                        self.assertGreater(report['misses'], 0)
+                        self.assertGreater(report['hits'], 0)
+                        self.assertAlmostEqual(report['keys_per_second'] / report['requests_per_second'], 1)
+
+    def test_several_keys_in_one_request(self):
+        for server, protocol in ((Memcached(), 'memcache'), (Redis(), 'resp')):
+            with server:
+                several = ('--protocol', protocol, '--multiget', 100, '--pipeline', 3)
+                report = self.measure(server, *several, '--ratio', 'get:1', '--fill')
+                self.assertEqual((report['misses'], report['hits']), (0, 100 * report['requests']))
+                self.assertAlmostEqual(report['keys_per_second'] / report['requests_per_second'], 100)
+                report = self.measure(server, *several, '--ratio', 'get:3,set:1,delete:100')
+                self.assertGreater(report['misses'], 0)
+                self.assertGreater(report['hits'], 0)
 
     def test_json_against_memcached(self):
         with Memcached() as memcached:

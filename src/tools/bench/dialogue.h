@@ -1,8 +1,8 @@
 // One connection's side of a protocol: composes requests, and reads the replies as they come, cut anywhere.
 //
 // Owner:   a connection. Threads: one.
-// Limits:  as many requests under way as make_dialogue() was told; a reply line of at most kLineBytesMax; values are
-//          compared in place and never kept.
+// Limits:  as many requests under way as make_dialogue() was told; what announces or ends a reply is at most
+//          kHeadBytesMax long; values are compared in place and never kept.
 // Failure: scan() returns false for bytes that are no reply to what was asked; the connection is of no use from then
 //          on. An answer that is a proper error, or a wrong value, is counted and the dialogue goes on.
 #pragma once
@@ -27,7 +27,7 @@ class Dialogue {
   [[nodiscard]] virtual std::uint32_t outstanding() const noexcept = 0;
 };
 
-inline constexpr std::size_t kLineBytesMax = 1024;
+inline constexpr std::size_t kHeadBytesMax = 1024;
 
 [[nodiscard]] std::unique_ptr<Dialogue> make_dialogue(Protocol protocol, std::uint32_t outstanding_max,
                                                       Workload& workload);

@@ -166,7 +166,7 @@ TEST(MemcacheDialogue, SetAndDeleteReplies) {
 
 TEST(MemcacheDialogue, AnEndlessLineIsGarbage) {
   const Options options = options_for(Action::kGet);
-  const std::string line(kLineBytesMax + 1, 'E');
+  const std::string line(kHeadBytesMax + 1, 'E');
   EXPECT_FALSE(scan(Protocol::kMemcache, options, 1, {line}).understood);
   EXPECT_FALSE(scan(Protocol::kMemcache, options, 1, {line.substr(0, 1000), line.substr(0, 1000)}).understood);
 }
@@ -178,6 +178,265 @@ TEST(MemcacheDialogue, EveryValueIsFollowedToItsEnd) {
   for (int i = 0; i < 3072; ++i) pieces.emplace_back(block);
   pieces.emplace_back("\r\nEND\r\n");
   EXPECT_EQ(scan(Protocol::kMemcache, options_for(Action::kGet), 1, pieces), (Seen{.wrong = 1}));
+}
+
+// What is composed for two requests of one kind.
+std::string requests(Protocol protocol, const Options& options) {
+  Workload workload(options, 1);
+  BufferPool pool(1 << 20);
+  Buffer out(pool);
+  make_dialogue(protocol, 2, workload)->compose(2, out);
+  return std::string(out.view());
+}
+
+TEST(MemcacheDialogue, AsksForSeveralKeys) {
+  Options options = options_for(Action::kGet);
+  options.keys_per_get = 3;
+  EXPECT_EQ(requests(Protocol::kMemcache, options), "get 0000 0000 0000\r\nget 0000 0000 0000\r\n");
+  const std::string value_line = "VALUE 0000 0 10\r\n" + value() + "\r\n";
+  const std::string wrong = "VALUE 0001 0 10\r\n" + value() + "\r\n";
+  const std::string all = value_line + value_line + value_line + "END\r\n";
+  const std::pair<std::string, Seen> rows[] = {
+      {all + all, {.hits = 6}},
+      {"END\r\n" + all, {.hits = 3, .misses = 3}},
+      {value_line + "END\r\n" + all, {.hits = 4, .misses = 2}},
+      {value_line + wrong + value_line + "END\r\nEND\r\n", {.hits = 2, .misses = 3, .wrong = 1}},
+      {"SERVER_ERROR out of memory\r\n" + all, {.hits = 3, .refused = 1}},
+      {value_line + "SERVER_ERROR out of memory\r\n" + all, {.hits = 3, .refused = 1}},
+      {all + value_line + value_line, {.outstanding = 1, .hits = 3}},
+      {value_line + value_line + value_line + value_line, {.understood = false}},
+      {value_line + "STORED\r\n", {.understood = false}},
+  };
+  for (const auto& [replies, seen] : rows) expect(Protocol::kMemcache, options, 2, replies, seen);
+}
+
+// Any of the asked keys may be missing; a value belongs to the key that its line names.
+TEST(MemcacheDialogue, MissingKeysAreLeftOut) {
+  Options options = options_for(Action::kGet);
+  options.keys = 5000;
+  options.keys_per_get = 4;
+  for (int present = 0; present < 16; ++present) {
+    Workload workload(options, 1);
+    BufferPool pool(1 << 20);
+    Buffer out(pool);
+    const auto dialogue = make_dialogue(Protocol::kMemcache, 1, workload);
+    dialogue->compose(1, out);
+    std::string reply;
+    std::uint64_t hits = 0;
+    for (unsigned i = 0; i < 4; ++i) {
+      if ((present >> i & 1) == 0) continue;
+      const std::string key(out.view().substr(4 + std::size_t{5} * i, 4));
+      const std::string_view bytes = workload.value(static_cast<std::uint32_t>(std::stoul(key)));
+      reply += "VALUE " + key + " 0 10\r\n" + std::string(bytes) + "\r\n";
+      ++hits;
+    }
+    expect(Protocol::kMemcache, options, 1, reply + "END\r\n", {.hits = hits, .misses = 4 - hits});
+  }
+}
+
+TEST(MetaDialogue, Requests) {
+  EXPECT_EQ(requests(Protocol::kMeta, options_for(Action::kGet)), "mg 0000 v\r\nmg 0000 v\r\n");
+  EXPECT_EQ(requests(Protocol::kMeta, options_for(Action::kDelete)), "md 0000\r\nmd 0000\r\n");
+  Options options = options_for(Action::kSet);
+  const std::string data = "\r\n" + value() + "\r\n";
+  EXPECT_EQ(requests(Protocol::kMeta, options), "ms 0000 10" + data + "ms 0000 10" + data);
+  options.ttl_sec = 60;
+  EXPECT_EQ(requests(Protocol::kMeta, options), "ms 0000 10 T60" + data + "ms 0000 10 T60" + data);
+}
+
+TEST(MetaDialogue, Replies) {
+  const std::string good = "VA 10\r\n" + value() + "\r\n";
+  std::string torn = good;
+  torn[8] = static_cast<char>(torn[8] ^ 1);
+  const std::pair<std::string, Seen> gets[] = {
+      {good + good, {.hits = 2}},
+      {"EN\r\n" + good, {.hits = 1, .misses = 1}},
+      {torn + good, {.hits = 1, .wrong = 1}},
+      {"VA 5\r\nshort\r\n" + good, {.hits = 1, .wrong = 1}},
+      {"VA 0\r\n\r\n" + good, {.hits = 1, .wrong = 1}},
+      {"CLIENT_ERROR bad command line format\r\n" + good, {.hits = 1, .refused = 1}},
+      {"VA 10\r\n" + value(), {.outstanding = 2}},
+      {good + good + "EN\r\n", {.understood = false}},
+      {"HD\r\n", {.understood = false}},
+      {"VA\r\n", {.understood = false}},
+      {"VA -1\r\n", {.understood = false}},
+      {"VA 10\r\n" + value() + "xx", {.understood = false}},
+  };
+  for (const auto& [replies, seen] : gets) expect(Protocol::kMeta, options_for(Action::kGet), 2, replies, seen);
+  const Options set = options_for(Action::kSet);
+  expect(Protocol::kMeta, set, 2, "HD\r\nNS\r\n", {.refused = 1});
+  expect(Protocol::kMeta, set, 2, "HD\r\nEN\r\n", {.understood = false});
+  expect(Protocol::kMeta, set, 1, "VA 0\r\n\r\n", {.understood = false});
+  expect(Protocol::kMeta, options_for(Action::kDelete), 2, "HD\r\nNF\r\n", {});
+  expect(Protocol::kMeta, options_for(Action::kDelete), 2, "HD\r\nEN\r\n", {.understood = false});
+}
+
+TEST(RespDialogue, Requests) {
+  const std::string get = "*2\r\n$3\r\nGET\r\n$4\r\n0000\r\n";
+  EXPECT_EQ(requests(Protocol::kResp, options_for(Action::kGet)), get + get);
+  const std::string erase = "*2\r\n$3\r\nDEL\r\n$4\r\n0000\r\n";
+  EXPECT_EQ(requests(Protocol::kResp, options_for(Action::kDelete)), erase + erase);
+  Options options = options_for(Action::kSet);
+  const std::string set = "\r\n$3\r\nSET\r\n$4\r\n0000\r\n$10\r\n" + value() + "\r\n";
+  EXPECT_EQ(requests(Protocol::kResp, options), "*3" + set + "*3" + set);
+  options.ttl_sec = 60;
+  const std::string expires = set + "$2\r\nEX\r\n$2\r\n60\r\n";
+  EXPECT_EQ(requests(Protocol::kResp, options), "*5" + expires + "*5" + expires);
+  options = options_for(Action::kGet);
+  options.keys_per_get = 2;
+  const std::string several = "*3\r\n$4\r\nMGET\r\n$4\r\n0000\r\n$4\r\n0000\r\n";
+  EXPECT_EQ(requests(Protocol::kResp, options), several + several);
+}
+
+TEST(RespDialogue, Replies) {
+  const std::string good = "$10\r\n" + value() + "\r\n";
+  std::string torn = good;
+  torn[14] = static_cast<char>(torn[14] ^ 1);
+  const std::pair<std::string, Seen> gets[] = {
+      {good + good, {.hits = 2}},
+      {"$-1\r\n" + good, {.hits = 1, .misses = 1}},
+      {torn + good, {.hits = 1, .wrong = 1}},
+      {"$0\r\n\r\n" + good, {.hits = 1, .wrong = 1}},
+      {"$14\r\n0123456789\r\n\r\n\r\n" + good, {.hits = 1, .wrong = 1}},
+      {"-LOADING redis is loading\r\n" + good, {.hits = 1, .refused = 1}},
+      {"$10\r\n" + value() + "\r", {.outstanding = 2}},
+      {good + good + good, {.understood = false}},
+      {"+OK\r\n", {.understood = false}},
+      {":1\r\n", {.understood = false}},
+      {"*1\r\n" + good, {.understood = false}},
+      {"$x\r\n", {.understood = false}},
+      {"$-2\r\n", {.understood = false}},
+      {"$-1\n", {.understood = false}},
+      {"$10\r\n" + value() + "xx", {.understood = false}},
+  };
+  for (const auto& [replies, seen] : gets) expect(Protocol::kResp, options_for(Action::kGet), 2, replies, seen);
+  const Options set = options_for(Action::kSet);
+  expect(Protocol::kResp, set, 2, "+OK\r\n+OK\r\n", {});
+  expect(Protocol::kResp, set, 2, "+OK\r\n-OOM command not allowed\r\n", {.refused = 1});
+  expect(Protocol::kResp, set, 2, "+OK\r\n$-1\r\n", {.understood = false});
+  expect(Protocol::kResp, options_for(Action::kDelete), 2, ":1\r\n:0\r\n", {});
+  expect(Protocol::kResp, options_for(Action::kDelete), 2, ":1\r\n:2\r\n", {.understood = false});
+}
+
+TEST(RespDialogue, RepliesWithSeveralValues) {
+  Options options = options_for(Action::kGet);
+  options.keys_per_get = 3;
+  const std::string good = "$10\r\n" + value() + "\r\n";
+  const std::string all = "*3\r\n" + good + good + good;
+  const std::pair<std::string, Seen> rows[] = {
+      {all + all, {.hits = 6}},
+      {"*3\r\n" + good + "$-1\r\n" + good + all, {.hits = 5, .misses = 1}},
+      {"*3\r\n$-1\r\n$-1\r\n$-1\r\n" + all, {.hits = 3, .misses = 3}},
+      {"*3\r\n$3\r\nfoo\r\n" + good + good + all, {.hits = 5, .wrong = 1}},
+      {"-ERR wrong\r\n" + all, {.hits = 3, .refused = 1}},
+      {all + "*3\r\n" + good + good, {.outstanding = 1, .hits = 3}},
+      {"*2\r\n" + good + good, {.understood = false}},
+      {"*3\r\n*3\r\n", {.understood = false}},
+      {"*3\r\n" + good + "-ERR inside\r\n", {.understood = false}},
+      {good, {.understood = false}},
+  };
+  for (const auto& [replies, seen] : rows) expect(Protocol::kResp, options, 2, replies, seen);
+}
+
+// A header of the binary protocol, then `body`; the first `extras` bytes of it are extras.
+std::string packet(char magic, char opcode, unsigned key, unsigned extras, unsigned status, const std::string& body,
+                   char cas = 0) {
+  const auto byte = [](std::size_t number) { return static_cast<char>(number & 0xff); };
+  return std::string{magic, opcode, 0, byte(key), byte(extras), 0, 0, byte(status)} +
+         std::string{0, 0, byte(body.size() >> 8), byte(body.size())} + std::string(4, '\0') + std::string(7, '\0') +
+         cas + body;
+}
+
+TEST(BinaryDialogue, Requests) {
+  const std::string get = packet('\x80', 0, 4, 0, 0, "0000");
+  EXPECT_EQ(requests(Protocol::kBinary, options_for(Action::kGet)), get + get);
+  const std::string erase = packet('\x80', 4, 4, 0, 0, "0000");
+  EXPECT_EQ(requests(Protocol::kBinary, options_for(Action::kDelete)), erase + erase);
+  Options options = options_for(Action::kSet);
+  options.ttl_sec = 258;
+  const std::string set = packet('\x80', 1, 4, 8, 0, std::string("\0\0\0\0\0\0\1\2", 8) + "0000" + value());
+  EXPECT_EQ(requests(Protocol::kBinary, options), set + set);
+}
+
+TEST(BinaryDialogue, GetReplies) {
+  const std::string flags(4, '\0');
+  const std::string good = packet('\x81', 0, 0, 4, 0, flags + value(), 7);
+  const std::string other_cas = packet('\x81', 0, 0, 4, 0, flags + value(), 9);
+  std::string torn = good;
+  torn.back() = static_cast<char>(torn.back() ^ 1);
+  const std::pair<std::string, Seen> rows[] = {
+      {good + other_cas, {.hits = 2}},
+      {packet('\x81', 0, 0, 0, 1, "Not found") + good, {.hits = 1, .misses = 1}},
+      {torn + good, {.hits = 1, .wrong = 1}},
+      {packet('\x81', 0, 0, 4, 0, flags) + good, {.hits = 1, .wrong = 1}},
+      {packet('\x81', 0, 0, 4, 0, flags + "short") + good, {.hits = 1, .wrong = 1}},
+      {packet('\x81', 0, 0, 4, 0, std::string("\0\0\0\1", 4) + value()) + good, {.hits = 1, .wrong = 1}},
+      {packet('\x81', 0, 0, 0, 0x82, "Out of memory") + good, {.hits = 1, .refused = 1}},
+      {good + good.substr(0, 30), {.outstanding = 1, .hits = 1}},
+      {good + good + good, {.understood = false}},
+      {"END\r\n", {.understood = false}},
+      {packet('\x80', 0, 0, 4, 0, flags + value()), {.understood = false}},
+      {packet('\x81', 1, 0, 0, 0, ""), {.understood = false}},
+      {packet('\x81', 0, 0, 0, 0, value()), {.understood = false}},
+      {packet('\x81', 0, 4, 4, 0, flags + "0000" + value()), {.understood = false}},
+      {packet('\x81', 0, 0, 4, 0, "xx") + "xx", {.understood = false}},
+      {packet('\x81', 0, 0, 0, 0x82, std::string(2000, 'x')), {.understood = false}},
+  };
+  for (const auto& [replies, seen] : rows) expect(Protocol::kBinary, options_for(Action::kGet), 2, replies, seen);
+}
+
+TEST(BinaryDialogue, OtherReplies) {
+  const std::string stored = packet('\x81', 1, 0, 0, 0, "", 5);
+  const std::string too_large = packet('\x81', 1, 0, 0, 3, "Too large.");
+  expect(Protocol::kBinary, options_for(Action::kSet), 2, stored + stored, {});
+  expect(Protocol::kBinary, options_for(Action::kSet), 2, too_large + stored, {.refused = 1});
+  expect(Protocol::kBinary, options_for(Action::kSet), 2, packet('\x81', 1, 0, 0, 1, "Not found") + stored,
+         {.refused = 1});
+  expect(Protocol::kBinary, options_for(Action::kSet), 1, packet('\x81', 1, 0, 0, 0, "body"), {.understood = false});
+  const std::string deleted = packet('\x81', 4, 0, 0, 0, "");
+  expect(Protocol::kBinary, options_for(Action::kDelete), 2, deleted + packet('\x81', 4, 0, 0, 1, "Not found"), {});
+  expect(Protocol::kBinary, options_for(Action::kDelete), 1, stored, {.understood = false});
+}
+
+TEST(BinaryDialogue, EmptyValuesEndWithTheirHeader) {
+  Options options = options_for(Action::kGet);
+  options.value_bytes = 0;
+  const std::string empty = packet('\x81', 0, 0, 4, 0, std::string(4, '\0'));
+  expect(Protocol::kBinary, options, 2, empty + empty, {.hits = 2});
+}
+
+// Keys of every length that can be: shorter than eight digits, and more digits than eight.
+TEST(Dialogue, KeysOfEveryLength) {
+  for (const auto& [keys, key_bytes] : {std::pair(10u, 1u),
+                                        {10'000'000u, 7u},
+                                        {100'000'000u, 8u},
+                                        {1'000'000'000u, 9u},
+                                        {4'000'000'000u, 10u},
+                                        {4'000'000'000u, 250u}}) {
+    Options options = options_for(Action::kGet);
+    options.keys = keys;
+    options.key_bytes = key_bytes;
+    Workload workload(options, 3);
+    Workload same(options, 3);
+    BufferPool pool(1 << 20);
+    Buffer out(pool);
+    const auto dialogue = make_dialogue(Protocol::kMemcache, 100, workload);
+    dialogue->compose(100, out);
+    std::string wanted;
+    std::string replies;
+    for (int i = 0; i < 100; ++i) {
+      const std::uint32_t number = same.next().key;
+      std::string key = std::to_string(number);
+      key.insert(0, key_bytes - key.size(), '0');
+      wanted += "get " + key + "\r\n";
+      replies += hit(key, same.value(number));
+    }
+    EXPECT_EQ(out.view(), wanted);
+    Tally tally;
+    EXPECT_TRUE(dialogue->scan(replies, tally));
+    EXPECT_EQ(tally.hits, 100u);
+    EXPECT_EQ(tally.keys, 100u);
+  }
 }
 
 TEST(PingDialogue, Replies) {

@@ -21,6 +21,9 @@ constexpr double kRateMax = 100'000'000;
 constexpr double kZipfMax = 10;
 constexpr double kDurationSecondsMax = 7 * 24 * 3600;
 constexpr std::uint32_t kWeightMax = 1'000'000;
+constexpr std::uint32_t kKeysPerGetMax = 1000;
+constexpr std::uint32_t kKeysUnderWayMax = 1'000'000;  // of a connection
+constexpr const char* kProtocols = "memcache, meta, binary, resp or ping";
 
 [[noreturn]] void refuse(std::string_view option, std::string_view text, std::string_view allowed) {
   throw UsageError(std::string(option) + ": `" + std::string(text) + "` is not " + std::string(allowed));
@@ -36,11 +39,11 @@ std::optional<std::pair<double, std::string_view>> split_number(std::string_view
 
 Protocol parse_protocol(const std::string& text) {
   if (text == "memcache") return Protocol::kMemcache;
+  if (text == "meta") return Protocol::kMeta;
+  if (text == "binary") return Protocol::kBinary;
+  if (text == "resp") return Protocol::kResp;
   if (text == "ping") return Protocol::kPing;
-  if (text == "meta" || text == "binary" || text == "resp") {
-    throw UsageError("--protocol: `" + text + "` is not supported yet; there are memcache and ping");
-  }
-  refuse("--protocol", text, "memcache or ping");
+  refuse("--protocol", text, kProtocols);
 }
 
 net::Engine parse_engine(const std::string& text) {
@@ -75,6 +78,16 @@ void check_handshakes(const CLI::App& app, const Options& options) {
   }
 }
 
+void check_multiget(const Options& options) {
+  if (options.keys_per_get == 1) return;
+  if (options.protocol != Protocol::kMemcache && options.protocol != Protocol::kResp) {
+    throw UsageError("--multiget: only memcache and resp ask for several keys in one request");
+  }
+  if (options.keys_per_get * options.pipeline > kKeysUnderWayMax) {
+    throw UsageError("--multiget: times --pipeline it may be " + std::to_string(kKeysUnderWayMax) + " at most");
+  }
+}
+
 void check_together(const CLI::App& app, const Options& options) {
   if (options.rate && std::isnan(*options.rate)) refuse("--rate", "nan", "a number");
   check_tls(app, options);
@@ -83,8 +96,9 @@ void check_together(const CLI::App& app, const Options& options) {
     throw UsageError("--threads: each needs a connection of its own; raise --connections to " +
                      std::to_string(options.threads));
   }
+  check_multiget(options);
   const std::size_t digits = std::to_string(options.keys - 1).size();
-  if (options.protocol == Protocol::kMemcache && options.key_bytes < digits) {
+  if (options.protocol != Protocol::kPing && options.key_bytes < digits) {
     throw UsageError("--key-size: " + std::to_string(options.keys) + " different keys need at least " +
                      std::to_string(digits) + " bytes each");
   }
@@ -115,7 +129,7 @@ void declare_tls(CLI::App& app, Options& options) {
 
 void declare(CLI::App& app, Options& options, Texts& texts) {
   app.add_option("--target", texts.target, "HOST:PORT or unix:PATH")->required();
-  app.add_option("--protocol", texts.protocol, "memcache or ping")->capture_default_str();
+  app.add_option("--protocol", texts.protocol, kProtocols)->capture_default_str();
   app.add_option("--connections", options.connections, "connections kept open")
       ->capture_default_str()
       ->check(CLI::Range(1u, kConnectionsMax));
@@ -135,6 +149,9 @@ void declare(CLI::App& app, Options& options, Texts& texts) {
   app.add_option("--key-size", options.key_bytes, "bytes of a key")
       ->capture_default_str()
       ->check(CLI::Range(1u, kKeyBytesMax));
+  app.add_option("--multiget", options.keys_per_get, "keys that one get asks for (memcache and resp)")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, kKeysPerGetMax));
   app.add_option("--ttl", options.ttl_sec, "seconds until what is set expires; 0: never")
       ->check(CLI::Range(0, 30 * 24 * 60 * 60))  // above, memcached takes it for a point in time
       ->capture_default_str();

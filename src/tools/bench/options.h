@@ -20,7 +20,7 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-enum class Protocol : std::uint8_t { kMemcache, kPing };
+enum class Protocol : std::uint8_t { kMemcache, kMeta, kBinary, kResp, kPing };
 enum class Action : std::uint8_t { kGet, kSet, kDelete };
 
 // HOST:PORT, [ADDRESS]:PORT, or unix:PATH.
@@ -55,6 +55,7 @@ struct Options {
   std::uint32_t key_bytes = 32;
   std::uint32_t value_bytes = 100;
   std::uint32_t ttl_sec = 0;                      // of what is set; 0: it stays
+  std::uint32_t keys_per_get = 1;                 // in one request
   double zipf_exponent = 0;                       // 0: uniform
   std::array<std::uint32_t, 3> ratio{90, 10, 0};  // weights, by Action
   bool fill = false;

@@ -6,42 +6,57 @@
 namespace pelikan::tools::bench {
 namespace {
 
-constexpr double kTiny = 1e-8;
+constexpr std::uint32_t kAlone = 256;  // numbers with an entry of their own
+constexpr std::uint32_t kGrowth = 16;  // a range is this part of its first number long
+constexpr double kCoins = 0x1p32;
 
-// (e^t - 1) / t and log(1 + t) / t, continued through t = 0: they make the formulas below hold for exponent 1 too.
-double expm1_over(double t) { return std::abs(t) > kTiny ? std::expm1(t) / t : 1 + t / 2; }
-double log1p_over(double t) { return std::abs(t) > kTiny ? std::log1p(t) / t : 1 - t / 2; }
+std::uint32_t coins(double probability) noexcept {
+  return static_cast<std::uint32_t>(std::min(probability * kCoins, kCoins - 1));
+}
 
 }  // namespace
 
-Zipf::Zipf(std::uint32_t count, double exponent) noexcept
-    : count_(count),
-      exponent_(exponent),
-      area_low_(integral(1.5) - 1),
-      area_high_(integral(count_ + 0.5)),
-      sure_within_(2 - inverse_integral(integral(2.5) - weight(2))) {}
+Zipf::Zipf(std::uint32_t count, double exponent) : exponent_(exponent) {
+  make_ranges(count);
+  make_aliases();
+}
 
-std::uint32_t Zipf::draw(Random& random) const noexcept {
-  while (true) {
-    const double area = area_high_ + random.unit() * (area_low_ - area_high_);
-    const double x = inverse_integral(area);
-    const double number = std::clamp(std::round(x), 1.0, count_);
-    if (number - x <= sure_within_ || area >= integral(number + 0.5) - weight(number)) {
-      return static_cast<std::uint32_t>(number) - 1;
-    }
+void Zipf::make_ranges(std::uint32_t count) {
+  for (std::uint32_t first = 0; first < count; first += entries_.back().numbers) {
+    Entry entry{.first = first};
+    if (first >= kAlone) entry.numbers = std::min(first / kGrowth, count - first);
+    entry.sure = coins(share(first + entry.numbers - 1, first) / kCoins);
+    entries_.push_back(entry);
   }
 }
 
-double Zipf::weight(double x) const noexcept { return std::exp(-exponent_ * std::log(x)); }
-
-double Zipf::integral(double x) const noexcept {
-  const double log_x = std::log(x);
-  return expm1_over((1 - exponent_) * log_x) * log_x;
+// Each entry gives what it lacks of the average to one that has more, and becomes its alias for that part.
+void Zipf::make_aliases() {
+  std::vector<double> parts(entries_.size());  // of the average
+  double total = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) total += parts[i] = entries_[i].numbers * share(entries_[i].first, 0);
+  std::vector<std::size_t> poor;
+  std::vector<std::size_t> rich;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    parts[i] *= static_cast<double>(parts.size()) / total;
+    entries_[i].alias = static_cast<std::uint32_t>(i);
+    (parts[i] < 1 ? poor : rich).push_back(i);
+  }
+  while (!poor.empty() && !rich.empty()) {
+    const std::size_t from = poor.back();
+    const std::size_t to = rich.back();
+    poor.pop_back();
+    entries_[from].own = coins(parts[from]);
+    entries_[from].alias = static_cast<std::uint32_t>(to);
+    parts[to] -= 1 - parts[from];
+    if (parts[to] >= 1) continue;
+    rich.pop_back();
+    poor.push_back(to);
+  }
 }
 
-double Zipf::inverse_integral(double area) const noexcept {
-  const double t = std::max(area * (1 - exponent_), -1.0);
-  return std::exp(log1p_over(t) * area);
+double Zipf::share(std::uint32_t number, std::uint32_t first) const noexcept {
+  return kCoins * std::pow((number + 1.0) / (first + 1.0), -exponent_);
 }
 
 }  // namespace pelikan::tools::bench

@@ -60,7 +60,7 @@ TEST(Workload, KeysAndValues) {
   }
   EXPECT_EQ(values.size(), 65'536u);
   for (const std::uint32_t key : {0u, 1u, 10u, 99'999u}) {
-    std::string text(8, '?');
+    std::string text(8, '0');
     workload.write_key(key, text.data());
     EXPECT_EQ(std::stoul(text), key);
   }

@@ -72,6 +72,7 @@ std::string json(const Options& options, const Tally& tally) {
   if (!options.handshakes) {
     out["hits"] = tally.hits;
     out["misses"] = tally.misses;
+    out["keys_per_second"] = tally.keys_per_second();
   }
   if (tally.target_cpu_seconds) out["target_cpu_us_per_" + unit(options)] = target_cpu_us(tally);
   out[unit(options) + "s"] = tally.requests;

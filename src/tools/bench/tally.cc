@@ -35,7 +35,7 @@ std::uint64_t Tally::errors() const noexcept {
 }
 
 void Tally::start_measuring() noexcept {
-  requests = hits = misses = resumed = 0;
+  requests = hits = misses = keys = resumed = 0;
   latency_ns_ = {};
   latency_max_ns_ = 0;
   pace = {};
@@ -45,6 +45,7 @@ Tally& Tally::operator+=(const Tally& other) {
   requests += other.requests;
   hits += other.hits;
   misses += other.misses;
+  keys += other.keys;
   resumed += other.resumed;
   seconds = std::max(seconds, other.seconds);
   pace += other.pace;
@@ -57,6 +58,7 @@ Tally& Tally::operator+=(const Tally& other) {
 }
 
 double Tally::per_second() const noexcept { return seconds > 0 ? static_cast<double>(requests) / seconds : 0; }
+double Tally::keys_per_second() const noexcept { return seconds > 0 ? static_cast<double>(keys) / seconds : 0; }
 
 // A bucket answers with its largest value, which nothing may have reached.
 double Tally::percentile_us(double fraction) const noexcept {

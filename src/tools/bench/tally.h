@@ -28,6 +28,7 @@ class Tally {
   std::uint64_t requests = 0;  // answered, one way or the other; with --handshakes: completed handshakes
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;
+  std::uint64_t keys = 0;     // asked for, set or deleted in answered requests
   std::uint64_t resumed = 0;  // of the handshakes
   double seconds = 0;
   std::optional<double> target_cpu_seconds;
@@ -46,6 +47,7 @@ class Tally {
   Tally& operator+=(const Tally& other);
 
   [[nodiscard]] double per_second() const noexcept;
+  [[nodiscard]] double keys_per_second() const noexcept;
   [[nodiscard]] double percentile_us(double fraction) const noexcept;
   [[nodiscard]] double latency_max_us() const noexcept { return static_cast<double>(latency_max_ns_) / 1e3; }
 

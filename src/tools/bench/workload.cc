@@ -1,13 +1,20 @@
 #include "tools/bench/workload.h"
 
-#include <cstring>
+#include <algorithm>
 
 namespace pelikan::tools::bench {
+namespace {
+
+constexpr std::size_t kDigitsMax = 10;  // of 32 bits
+
+}  // namespace
 
 Workload::Workload(const Options& options, std::uint64_t seed)
     : keys_(options.keys),
       key_bytes_(options.key_bytes),
       value_bytes_(options.value_bytes),
+      eight_digits_(options.keys <= 100'000'000 && options.key_bytes >= 8),
+      keys_per_get_(options.keys_per_get),
       ttl_sec_(options.ttl_sec),
       until_get_(options.ratio[static_cast<std::size_t>(Action::kGet)]),
       until_set_(until_get_ + options.ratio[static_cast<std::size_t>(Action::kSet)]),
@@ -19,18 +26,10 @@ Workload::Workload(const Options& options, std::uint64_t seed)
   for (char& byte : noise_) byte = static_cast<char>(bytes.next());
 }
 
-Request Workload::next() noexcept {
-  if (filled_) return {.action = Action::kSet, .key = (*filled_)++};
-  const std::uint32_t key = zipf_ ? zipf_->draw(random_) : random_.below(keys_);
-  if (until_get_ == until_delete_) return {.action = Action::kGet, .key = key};
-  const std::uint32_t drawn = random_.below(until_delete_);
-  if (drawn < until_get_) return {.action = Action::kGet, .key = key};
-  return {.action = drawn < until_set_ ? Action::kSet : Action::kDelete, .key = key};
-}
-
-void Workload::write_key(std::uint32_t key, char* out) const noexcept {
-  std::memset(out, '0', key_bytes_);
-  for (char* digit = out + key_bytes_; key > 0; key /= 10) *--digit = static_cast<char>('0' + key % 10);
+void Workload::write_digits(std::uint32_t key, char* field) const noexcept {
+  const std::size_t digits = std::min(key_bytes_, kDigitsMax);
+  for (char* digit = field + key_bytes_; digit > field + key_bytes_ - digits; key /= 10)
+    *--digit = static_cast<char>('0' + key % 10);
 }
 
 }  // namespace pelikan::tools::bench

@@ -6,7 +6,9 @@
 // Owner: a client. Threads: one.
 #pragma once
 
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <optional>
 #include <string>
@@ -20,6 +22,12 @@ namespace pelikan::tools::bench {
 struct Request {
   Action action = Action::kGet;
   std::uint32_t key = 0;
+};
+
+// A key, and its last eight digits as they lie in memory: computed once, written at every place where it is expected.
+struct KeyDigits {
+  std::uint32_t key = 0;
+  std::uint64_t last_eight = 0;
 };
 
 class Workload {
@@ -36,24 +44,59 @@ class Workload {
     return filled_ ? fill_end_ - *filled_ : std::numeric_limits<std::uint32_t>::max();
   }
   // REQUIRES: remaining() > 0.
-  [[nodiscard]] Request next() noexcept;
+  [[nodiscard]] Request next() noexcept {
+    if (filled_) return {.action = Action::kSet, .key = (*filled_)++};
+    const std::uint64_t bits = random_.next();
+    const std::uint32_t key = zipf_ ? zipf_->draw(random_) : scale(bits >> 32, keys_);
+    const std::uint32_t drawn = scale(bits & 0xffff'ffff, until_delete_);
+    if (drawn < until_get_) return {.action = Action::kGet, .key = key};
+    return {.action = drawn < until_set_ ? Action::kSet : Action::kDelete, .key = key};
+  }
+  // One more key for the same request.
+  [[nodiscard]] std::uint32_t draw_key() noexcept { return zipf_ ? zipf_->draw(random_) : random_.below(keys_); }
 
   [[nodiscard]] std::size_t key_bytes() const noexcept { return key_bytes_; }
   [[nodiscard]] std::size_t value_bytes() const noexcept { return value_bytes_; }
   [[nodiscard]] std::uint32_t ttl_sec() const noexcept { return ttl_sec_; }
-  // Writes key_bytes() bytes.
-  void write_key(std::uint32_t key, char* out) const noexcept;
+  [[nodiscard]] std::uint32_t keys_per_get() const noexcept { return keys_per_get_; }
+  [[nodiscard]] KeyDigits digits(std::uint32_t key) const noexcept {
+    return {.key = key, .last_eight = eight_digits_ ? eight_digits(key) : 0};
+  }
+  // Writes the key over another one, or over key_bytes() zeros.
+  void write_key(const KeyDigits& digits, char* field) const noexcept {
+    if (!eight_digits_) return write_digits(digits.key, field);
+    std::memcpy(field + key_bytes_ - sizeof(digits.last_eight), &digits.last_eight, sizeof(digits.last_eight));
+  }
+  void write_key(std::uint32_t key, char* field) const noexcept { write_key(digits(key), field); }
   [[nodiscard]] std::string_view value(std::uint32_t key) const noexcept {
-    return std::string_view(noise_).substr((key * kStride) % kStretches, value_bytes_);
+    return {noise_.data() + (key * kStride) % kStretches, value_bytes_};
   }
 
  private:
+  // `bits`, 32 random ones, as a number in [0, bound).
+  [[nodiscard]] static std::uint32_t scale(std::uint64_t bits, std::uint32_t bound) noexcept {
+    return static_cast<std::uint32_t>((bits * bound) >> 32);
+  }
+  // A number below 10^8 as its digits lie in memory. Each step halves all parts at once: two numbers of four digits,
+  // four of two, eight of one; each in its lane, divided by a multiplication.
+  [[nodiscard]] static std::uint64_t eight_digits(std::uint32_t number) noexcept {
+    static_assert(std::endian::native == std::endian::little);
+    const std::uint64_t fours = number / 10'000 | std::uint64_t{number % 10'000} << 32;
+    const std::uint64_t hundreds = (fours * 10'486 >> 20) & 0x0000'007f'0000'007f;
+    const std::uint64_t twos = hundreds | (fours - hundreds * 100) << 16;
+    const std::uint64_t tens = (twos * 103 >> 10) & 0x000f'000f'000f'000f;
+    return (tens | (twos - tens * 10) << 8) + 0x3030'3030'3030'3030;
+  }
+  void write_digits(std::uint32_t key, char* field) const noexcept;
+
   static constexpr std::uint32_t kStretches = 1 << 16;
   static constexpr std::uint32_t kStride = 40503;  // odd, so that neighbours are far apart and all stretches are used
 
   std::uint32_t keys_;
   std::size_t key_bytes_;
   std::size_t value_bytes_;
+  bool eight_digits_;  // hold any key, and a key holds them
+  std::uint32_t keys_per_get_;
   std::uint32_t ttl_sec_;
   std::uint32_t until_get_;  // a draw below this is a get, below the next a set, below the last a delete
   std::uint32_t until_set_;
