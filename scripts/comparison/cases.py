@@ -53,6 +53,8 @@ class Case:
             return False
         if description.protocol == 'ping':
             return self.workload == 'ping'
+        if self.multiget > 1 and description.protocol not in ('memcache', 'resp'):
+            return False
         return description.stores and self.workload != 'ping'
 
     def __str__(self):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from .peers import Peer, PeerError
 
-# By protocol: how to ask how many items there are, where the answer ends, and where the number is in it.
-QUESTIONS = {'memcache': (b'stats\r\n', b'END\r\n', rb'STAT curr_items (\d+)'),
-             'resp': (b'DBSIZE\r\n', b'\r\n', rb':(\d+)')}
+# How to ask how many items there are, where the answer ends, and where the number is in it.
+ASK_REDIS = (b'DBSIZE\r\n', b'\r\n', rb':(\d+)')
+ASK_MEMCACHED = (b'stats\r\n', b'END\r\n', rb'STAT curr_items (\d+)')  # it takes text beside its other protocols
 
 
 def resident_bytes(pid):
@@ -26,7 +26,7 @@ def measure(description, places, generator, items, key_bytes, value_bytes):
         before = resident_bytes(peer.process.pid)
         generator.fill(peer, items, value_bytes, key_bytes)
         grown = resident_bytes(peer.process.pid) - before
-        question, end, pattern = QUESTIONS[description.protocol]
+        question, end, pattern = ASK_REDIS if description.protocol == 'resp' else ASK_MEMCACHED
         if not (found := re.search(pattern, peer.ask(question, end))):
             raise PeerError(f'{peer.name}: does not say how many items it has')
     if int(found[1]) != items:

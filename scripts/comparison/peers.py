@@ -18,7 +18,8 @@ import typing
 from pathlib import Path
 
 PEERS_FILE = Path(__file__).with_name('peers.txt')
-PROTOCOLS = ('memcache', 'resp', 'ping', 'echo')
+STORE_PROTOCOLS = ('memcache', 'meta', 'binary', 'resp')
+PROTOCOLS = (*STORE_PROTOCOLS, 'ping')
 START_TIMEOUT_S, STOP_TIMEOUT_S, ANSWER_TIMEOUT_S, POLL_S = 60, 20, 20, 0.001
 LISTENING = re.compile(r'listening server=\S*?:(\d+)')
 
@@ -35,7 +36,7 @@ class Description(typing.NamedTuple):
 
     @property
     def stores(self):
-        return self.protocol in ('memcache', 'resp')
+        return self.protocol in STORE_PROTOCOLS
 
     @property
     def ours(self):
