@@ -31,4 +31,5 @@ def measure(description, places, generator, items, key_bytes, value_bytes):
             raise PeerError(f'{peer.name}: does not say how many items it has')
     if int(found[1]) != items:
         raise PeerError(f'{peer.name}: has {int(found[1])} of {items} items')
-    return {'resident_bytes': grown, 'bytes_per_item': grown / items}
+    each = grown / items
+    return {'resident_bytes': grown, 'bytes_per_item': each, 'overhead_bytes': each - key_bytes - value_bytes}

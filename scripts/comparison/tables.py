@@ -77,16 +77,17 @@ def latencies(cells):
     return closed_loops(closed) + '\n' + open_loops(opened)
 
 
-def plain(title, name, form):
-    """A table of one number."""
-    def of_cells(cells):
-        return rows_of(cells, ['case', 'server', title, 'spread'],
-                       lambda cell: [of(cell, name, form), spread(cell, name, form)])
-    return of_cells
+def items(cells):
+    return rows_of(cells, ['case', 'server', 'bytes per item', 'beyond key and value'],
+                   lambda cell: [of(cell, 'bytes_per_item', ',.1f'), of(cell, 'overhead_bytes', ',.1f')])
 
 
-TABLES = {'latency': latencies, 'memory': plain('bytes per item', 'bytes_per_item', ',.1f'),
-          'start': plain('seconds', 'start_s', '.3f')}
+def starts(cells):
+    return rows_of(cells, ['case', 'server', 'seconds', 'spread'],
+                   lambda cell: [of(cell, 'start_s', '.3f'), spread(cell, 'start_s', '.3f')])
+
+
+TABLES = {'latency': latencies, 'memory': items, 'start': starts}
 
 
 def group_table(name, group):
