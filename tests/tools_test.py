@@ -6,6 +6,7 @@ port and says when it listens.
 """
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -121,6 +122,35 @@ class Bench(unittest.TestCase):
         self.assertEqual(list(report['latency_us'].values()), sorted(report['latency_us'].values()))
         self.assertGreaterEqual(report['target_cpu_us_per_request'], 0)
 
+    def test_echo_server(self):
+        """It says where it listens, answers until it is told to end, and ends with 0, with connections open."""
+        for end in (signal.SIGTERM, signal.SIGINT):
+            command = [self.binary, '--echo-server', '0', '--echo', '30:500']
+            server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            said = server.stdout.readline()
+            self.assertRegex(said, r'^listening server=127\.0\.0\.1:\d+\n$')
+            address = said.strip().split('=')[1]
+            done = run(self.binary, '--target', address, '--protocol', 'echo', '--echo', '30:500', '--pipeline', 16,
+                       '--duration', '0.2s', '--json')
+            self.assertEqual((done.returncode, done.stderr), (0, ''), done.stdout)
+            self.assertGreater(json.loads(done.stdout)['requests'], 0)
+            host, port = address.split(':')
+            with socket.create_connection((host, int(port))) as client:
+                client.sendall(bytes(30))
+                self.assertGreater(len(client.recv(500)), 0)
+                server.send_signal(end)
+                self.assertEqual(server.communicate(timeout=TIMEOUT_S), ('', ''))
+            self.assertEqual(server.returncode, 0)
+
+    def test_other_bytes_than_those_agreed_on(self):
+        with subprocess.Popen([self.binary, '--echo-server', '0'], stdout=subprocess.PIPE, text=True) as server:
+            address = server.stdout.readline().strip().split('=')[1]
+            done = run(self.binary, '--target', address, '--protocol', 'ping', '--duration', '0.2s', '--json',
+                       '--pipeline', 20)
+            server.terminate()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('not a reply', done.stderr)
+
     def test_nothing_worked(self):
         done = run(self.binary, '--target', 'unix:/nonexistent/socket', '--json')
         self.assertEqual(done.returncode, 1)
@@ -130,7 +160,8 @@ class Bench(unittest.TestCase):
     def test_usage(self):
         for arguments in ([], ['--target', 'x'], ['--target', 'a:1', '--threads', '0'],
                           ['--target', 'a:1', '--rate', 'fast'], ['--target', 'a:1', '--ca', 'file'],
-                          ['--target', 'a:1', '--target-pid', 2**22 + 1]):
+                          ['--target', 'a:1', '--target-pid', 2**22 + 1], ['--echo-server', 'x'],
+                          ['--echo-server', '0', '--target', 'a:1'], ['--target', 'a:1', '--multiget', 0]):
             done = run(self.binary, *arguments)
             self.assertEqual((done.returncode, done.stdout), (78, ''), arguments)
             self.assertRegex(done.stderr, r'^pelikan-bench: .+\n$')

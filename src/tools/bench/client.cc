@@ -57,7 +57,7 @@ class Client::Connection final : public Channel {
   explicit Connection(Client& client)
       : Channel(client.shared_),
         client_(client),
-        dialogue_(make_dialogue(client.options_.protocol, client.options_.pipeline, client.workload_)),
+        dialogue_(make_dialogue(client.options_, client.options_.pipeline, client.workload_)),
         intended_(client.options_.rate ? client.options_.pipeline : 1) {}
 
   void send_batch(std::uint32_t count) {

@@ -29,7 +29,7 @@ class Dialogue {
 
 inline constexpr std::size_t kHeadBytesMax = 1024;
 
-[[nodiscard]] std::unique_ptr<Dialogue> make_dialogue(Protocol protocol, std::uint32_t outstanding_max,
+[[nodiscard]] std::unique_ptr<Dialogue> make_dialogue(const Options& options, std::uint32_t outstanding_max,
                                                       Workload& workload);
 
 }  // namespace pelikan::tools::bench

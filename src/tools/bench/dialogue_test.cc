@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/bench/block_dialogue.h"
+
 namespace pelikan::tools::bench {
 namespace {
 
@@ -20,6 +22,11 @@ Options options_for(Action action) {
   options.value_bytes = kValueBytes;
   options.ratio = {0, 0, 0};
   options.ratio[static_cast<std::size_t>(action)] = 1;
+  return options;
+}
+
+Options speaking(Protocol protocol, Options options) {
+  options.protocol = protocol;
   return options;
 }
 
@@ -40,7 +47,7 @@ Seen scan(Protocol protocol, const Options& options, std::uint32_t count, const 
   Workload workload(options, 1);
   BufferPool pool(1 << 20);
   Buffer out(pool);
-  const auto dialogue = make_dialogue(protocol, count, workload);
+  const auto dialogue = make_dialogue(speaking(protocol, options), count, workload);
   dialogue->compose(count, out);
   Tally tally;
   Seen seen;
@@ -79,10 +86,11 @@ TEST(MemcacheDialogue, Requests) {
                                                  {Action::kDelete, "delete 0000\r\n"},
                                                  {Action::kSet, "set 0000 0 0 10\r\n" + value() + "\r\n"}};
   for (const auto& [action, request] : rows) {
-    Workload workload(options_for(action), 1);
+    const Options options = options_for(action);
+    Workload workload(options, 1);
     BufferPool pool(1 << 20);
     Buffer out(pool);
-    const auto dialogue = make_dialogue(Protocol::kMemcache, 2, workload);
+    const auto dialogue = make_dialogue(options, 2, workload);
     dialogue->compose(2, out);
     EXPECT_EQ(out.view(), request + request);
     EXPECT_EQ(dialogue->outstanding(), 2u);
@@ -95,17 +103,18 @@ TEST(MemcacheDialogue, SetsWithATimeToLive) {
   Workload workload(options, 1);
   BufferPool pool(1 << 20);
   Buffer out(pool);
-  make_dialogue(Protocol::kMemcache, 1, workload)->compose(1, out);
+  make_dialogue(options, 1, workload)->compose(1, out);
   EXPECT_EQ(out.view(), "set 0000 0 77 10\r\n" + value() + "\r\n");
 }
 
 TEST(Dialogue, MoreIsAskedWhileAnswersAreOutstanding) {
   for (const auto& [protocol, reply] : {std::pair(Protocol::kMemcache, "END\r\n"), {Protocol::kPing, "PONG\r\n"}}) {
-    Workload workload(options_for(Action::kGet), 1);
+    const Options options = options_for(Action::kGet);
+    Workload workload(options, 1);
     BufferPool pool(1 << 20);
     Buffer out(pool);
     Tally tally;
-    const auto dialogue = make_dialogue(protocol, 4, workload);
+    const auto dialogue = make_dialogue(speaking(protocol, options), 4, workload);
     dialogue->compose(3, out);
     for (int i = 0; i < 20; ++i) {
       ASSERT_TRUE(dialogue->scan(reply, tally));
@@ -185,7 +194,7 @@ std::string requests(Protocol protocol, const Options& options) {
   Workload workload(options, 1);
   BufferPool pool(1 << 20);
   Buffer out(pool);
-  make_dialogue(protocol, 2, workload)->compose(2, out);
+  make_dialogue(speaking(protocol, options), 2, workload)->compose(2, out);
   return std::string(out.view());
 }
 
@@ -219,7 +228,7 @@ TEST(MemcacheDialogue, MissingKeysAreLeftOut) {
     Workload workload(options, 1);
     BufferPool pool(1 << 20);
     Buffer out(pool);
-    const auto dialogue = make_dialogue(Protocol::kMemcache, 1, workload);
+    const auto dialogue = make_dialogue(options, 1, workload);
     dialogue->compose(1, out);
     std::string reply;
     std::uint64_t hits = 0;
@@ -420,7 +429,7 @@ TEST(Dialogue, KeysOfEveryLength) {
     Workload same(options, 3);
     BufferPool pool(1 << 20);
     Buffer out(pool);
-    const auto dialogue = make_dialogue(Protocol::kMemcache, 100, workload);
+    const auto dialogue = make_dialogue(options, 100, workload);
     dialogue->compose(100, out);
     std::string wanted;
     std::string replies;
@@ -446,6 +455,29 @@ TEST(PingDialogue, Replies) {
   expect(Protocol::kPing, options, 1, "PONG\r\nP", {.understood = false});
   expect(Protocol::kPing, options, 2, "PONG\r\nPING\r\n", {.understood = false});
   expect(Protocol::kPing, options, 1, "pong\r\n", {.understood = false});
+}
+
+TEST(EchoDialogue, RequestsAndReplies) {
+  for (const auto& [in, out] : {std::pair(1u, 1u), {7u, 30u}, {5000u, 9000u}}) {
+    Options options;
+    options.echo = {.request_bytes = in, .reply_bytes = out};
+    const std::string reply = echo_block(out);
+    EXPECT_EQ(requests(Protocol::kEcho, options), echo_block(in) + echo_block(in));
+    const auto scanned = [&options](const std::string& replies, std::uint32_t count) {
+      return scan(Protocol::kEcho, options, count, {replies});
+    };
+    EXPECT_EQ(scanned(reply + reply, 2), Seen{});
+    EXPECT_EQ(scanned(reply + reply, 3), Seen{.outstanding = 1});
+  }
+  Options options;
+  options.echo = {.request_bytes = 3, .reply_bytes = 30};
+  const std::string reply = echo_block(30);
+  std::string torn = reply + reply;
+  torn[45] = static_cast<char>(torn[45] ^ 1);
+  expect(Protocol::kEcho, options, 2, reply + reply, {});
+  expect(Protocol::kEcho, options, 3, reply + reply + reply.substr(0, 29), {.outstanding = 1});
+  expect(Protocol::kEcho, options, 2, torn, {.understood = false});
+  expect(Protocol::kEcho, options, 1, reply + reply.substr(0, 1), {.understood = false});
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ constexpr std::uint32_t kKeysMax = 4'000'000'000;
 constexpr std::uint32_t kKeyBytesMax = 250;
 constexpr std::uint32_t kValueBytesMax = 64 << 20;
 constexpr std::uint32_t kThreadsMax = 256;
+constexpr std::uint32_t kEchoBytesMax = 1 << 20;
 constexpr std::uint32_t kPipelineOpen = 128;  // unless given
 constexpr double kRateMax = 100'000'000;
 constexpr double kZipfMax = 10;
@@ -23,7 +24,7 @@ constexpr double kDurationSecondsMax = 7 * 24 * 3600;
 constexpr std::uint32_t kWeightMax = 1'000'000;
 constexpr std::uint32_t kKeysPerGetMax = 1000;
 constexpr std::uint32_t kKeysUnderWayMax = 1'000'000;  // of a connection
-constexpr const char* kProtocols = "memcache, meta, binary, resp or ping";
+constexpr const char* kProtocols = "memcache, meta, binary, resp, ping or echo";
 
 [[noreturn]] void refuse(std::string_view option, std::string_view text, std::string_view allowed) {
   throw UsageError(std::string(option) + ": `" + std::string(text) + "` is not " + std::string(allowed));
@@ -43,6 +44,7 @@ Protocol parse_protocol(const std::string& text) {
   if (text == "binary") return Protocol::kBinary;
   if (text == "resp") return Protocol::kResp;
   if (text == "ping") return Protocol::kPing;
+  if (text == "echo") return Protocol::kEcho;
   refuse("--protocol", text, kProtocols);
 }
 
@@ -52,6 +54,8 @@ net::Engine parse_engine(const std::string& text) {
   if (text == "io_uring") return net::Engine::kUring;
   refuse("--engine", text, "auto, io_uring or epoll");
 }
+
+bool stores(Protocol protocol) { return protocol != Protocol::kPing && protocol != Protocol::kEcho; }
 
 void check_tls(const CLI::App& app, const Options& options) {
   if (!options.tls) {
@@ -98,17 +102,19 @@ void check_together(const CLI::App& app, const Options& options) {
   }
   check_multiget(options);
   const std::size_t digits = std::to_string(options.keys - 1).size();
-  if (options.protocol != Protocol::kPing && options.key_bytes < digits) {
+  if (stores(options.protocol) && options.key_bytes < digits) {
     throw UsageError("--key-size: " + std::to_string(options.keys) + " different keys need at least " +
                      std::to_string(digits) + " bytes each");
   }
-  if (options.fill && options.protocol == Protocol::kPing) throw UsageError("--fill: ping stores nothing");
+  if (options.fill && !stores(options.protocol)) throw UsageError("--fill: ping and echo store nothing");
 }
 
 // The texts that need more than a number's range.
 struct Texts {
   std::string target;
   std::string protocol = "memcache";
+  std::string echo_server;
+  std::string echo = "120:120";
   std::string engine = "auto";
   std::string duration = "5s";
   std::string distribution = "uniform";
@@ -128,8 +134,10 @@ void declare_tls(CLI::App& app, Options& options) {
 }
 
 void declare(CLI::App& app, Options& options, Texts& texts) {
-  app.add_option("--target", texts.target, "HOST:PORT or unix:PATH")->required();
+  app.add_option("--target", texts.target, "HOST:PORT or unix:PATH");
   app.add_option("--protocol", texts.protocol, kProtocols)->capture_default_str();
+  app.add_option("--echo-server", texts.echo_server, "listen on [HOST:]PORT and be a server that parses nothing");
+  app.add_option("--echo", texts.echo, "IN:OUT: an echo server answers every IN bytes with OUT")->capture_default_str();
   app.add_option("--connections", options.connections, "connections kept open")
       ->capture_default_str()
       ->check(CLI::Range(1u, kConnectionsMax));
@@ -184,6 +192,13 @@ Invocation parse_options(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     throw UsageError(error.what());
   }
+  options.echo = parse_echo(texts.echo);
+  if (!texts.echo_server.empty()) {
+    if (!texts.target.empty()) throw UsageError("--echo-server: has no --target; leave that out");
+    options.echo_server = parse_listen(texts.echo_server);
+    return {.options = options, .text = {}};
+  }
+  if (texts.target.empty()) throw UsageError("--target: say which; HOST:PORT or unix:PATH");
   options.target = parse_target(texts.target);
   options.protocol = parse_protocol(texts.protocol);
   options.engine = parse_engine(texts.engine);
@@ -212,6 +227,24 @@ Target parse_target(std::string_view text) {
     refuse("--target", text, kAllowed);
   if (host.empty() || !port || *port == 0) refuse("--target", text, kAllowed);
   return {.host = std::string(host), .port = *port, .unix_path = {}};
+}
+
+Target parse_listen(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  const std::string_view host = colon == std::string_view::npos ? "127.0.0.1" : text.substr(0, colon);
+  const auto port = parse_decimal<std::uint16_t>(text.substr(colon + 1));
+  if (host.empty() || !port) refuse("--echo-server", text, "[HOST:]PORT, with port 0 for a free one");
+  return {.host = std::string(host), .port = *port, .unix_path = {}};
+}
+
+EchoShape parse_echo(std::string_view text) {
+  const std::size_t colon = std::min(text.find(':'), text.size());
+  const auto in = parse_decimal<std::uint32_t>(text.substr(0, colon));
+  const auto out = parse_decimal<std::uint32_t>(text.substr(std::min(colon + 1, text.size())));
+  if (!in || !out || std::min(*in, *out) == 0 || std::max(*in, *out) > kEchoBytesMax) {
+    refuse("--echo", text, "IN:OUT, each from 1 to " + std::to_string(kEchoBytesMax) + " bytes");
+  }
+  return {.request_bytes = *in, .reply_bytes = *out};
 }
 
 std::chrono::milliseconds parse_duration(std::string_view text) {

@@ -20,8 +20,14 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-enum class Protocol : std::uint8_t { kMemcache, kMeta, kBinary, kResp, kPing };
+enum class Protocol : std::uint8_t { kMemcache, kMeta, kBinary, kResp, kPing, kEcho };
 enum class Action : std::uint8_t { kGet, kSet, kDelete };
+
+// What an echo server answers: so many bytes with so many.
+struct EchoShape {
+  std::uint32_t request_bytes = 120;
+  std::uint32_t reply_bytes = 120;
+};
 
 // HOST:PORT, [ADDRESS]:PORT, or unix:PATH.
 struct Target {
@@ -38,7 +44,9 @@ struct TlsFiles {
 
 struct Options {
   Target target;
+  std::optional<Target> echo_server;  // listen there instead; nothing else but `echo` counts then
   Protocol protocol = Protocol::kMemcache;
+  EchoShape echo;
   net::Engine engine = net::Engine::kAuto;
   std::uint32_t connections = 50;  // of all threads together
   std::uint32_t threads = 1;
@@ -72,6 +80,8 @@ struct Invocation {
 
 // The parts of it, each for one option's text.
 [[nodiscard]] Target parse_target(std::string_view text);
+[[nodiscard]] Target parse_listen(std::string_view text);                       // [HOST:]PORT
+[[nodiscard]] EchoShape parse_echo(std::string_view text);                      // IN:OUT
 [[nodiscard]] std::chrono::milliseconds parse_duration(std::string_view text);  // 5s, 0.5s, 250ms, 2m
 [[nodiscard]] double parse_distribution(std::string_view text);                 // Options::zipf_exponent
 [[nodiscard]] std::array<std::uint32_t, 3> parse_ratio(std::string_view text);  // get:90,set:10

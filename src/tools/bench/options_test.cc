@@ -79,6 +79,14 @@ TEST(Options, Refused) {
       {"--duration", "nans"},
       {"--duration", "999999999s"},
       {"--multiget", "0"},
+      {"--protocol", "echo", "--fill"},
+      {"--echo", "0:1"},
+      {"--echo", "1:0"},
+      {"--echo", "12"},
+      {"--echo", ":"},
+      {"--echo", "1:1048577"},
+      {"--echo", "1:1x"},
+      {"--echo-server", "0"},
       {"--multiget", "1001"},
       {"--multiget", "2", "--protocol", "meta"},
       {"--multiget", "1000", "--pipeline", "1001"},
@@ -107,6 +115,22 @@ TEST(Options, OpenLoop) {
   EXPECT_DOUBLE_EQ(options.rate.value(), 2500.5);
   EXPECT_EQ(options.pipeline, 128u) << "under way at most";
   EXPECT_EQ(parse({"--rate", "10", "--pipeline", "1"}).pipeline, 1u);
+}
+
+TEST(Options, EchoServer) {
+  const auto serve = [](const char* where) {
+    const char* words[] = {"pelikan-bench", "--echo-server", where, "--echo", "30:1000"};
+    return parse_options(5, words).options.value();
+  };
+  EXPECT_EQ(serve("0").echo_server->host, "127.0.0.1");
+  EXPECT_EQ(serve("0").echo_server->port, 0);
+  EXPECT_EQ(serve("localhost:77").echo_server->host, "localhost");
+  EXPECT_EQ(serve("localhost:77").echo_server->port, 77);
+  EXPECT_EQ(serve("0").echo.request_bytes, 30u);
+  EXPECT_EQ(serve("0").echo.reply_bytes, 1000u);
+  for (const auto* where : {"x", ":1", "65536", "a:"}) EXPECT_THROW((void)serve(where), UsageError) << where;
+  const char* nothing[] = {"pelikan-bench"};
+  EXPECT_THROW((void)parse_options(1, nothing), UsageError);
 }
 
 TEST(Options, Tls) {

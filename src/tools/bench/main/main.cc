@@ -1,9 +1,15 @@
 // pelikan-bench: load for a cache server. docs/tools.md has the options.
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 
+#include "net/fd.h"
+#include "tools/bench/echo_server.h"
 #include "tools/bench/load.h"
 #include "tools/bench/options.h"
 #include "tools/bench/process_cpu.h"
@@ -20,6 +26,24 @@ void raise_descriptor_limit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Signals that end the server are read from a descriptor; they must be blocked before there are threads.
+int serve_echo(const pelikan::tools::bench::Options& options) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  const pelikan::net::Fd stop(signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
+  if (!stop) throw std::runtime_error(std::string("signalfd: ") + std::strerror(errno));
+  raise_descriptor_limit();
+  const auto& [host, port, path] = *options.echo_server;
+  pelikan::tools::bench::EchoServer server(host, port, options.echo, stop.get());
+  std::printf("listening server=%s\n", server.name().c_str());
+  std::fflush(stdout);
+  server.run();
+  return 0;
 }
 
 int run_and_report(const pelikan::tools::bench::Options& options) {
@@ -41,6 +65,7 @@ int run_and_report(const pelikan::tools::bench::Options& options) {
 int main(int argc, char** argv) {
   try {
     const auto invocation = pelikan::tools::bench::parse_options(argc, argv);
+    if (invocation.options && invocation.options->echo_server) return serve_echo(*invocation.options);
     if (invocation.options) return run_and_report(*invocation.options);
     std::fputs(invocation.text.c_str(), stdout);
     return 0;
