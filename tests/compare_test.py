@@ -45,6 +45,17 @@ class Ratios(unittest.TestCase):
         busy_too = cell('pelikan-segcache', [500_000], cpu_us=2, busy=0.97)
         self.assertEqual(ratios.ratio(busy_too, theirs), (1, False))
 
+    def test_a_rate_is_in_doubt_when_nobody_was_busy(self):
+        for cpu_us, busy, doubt in ((1, 0.5, True), (1, 0.9, False), (1.9, 0.5, False)):
+            self.assertEqual(ratios.disturbed(cell('memcached', [500_000], cpu_us=cpu_us, busy=busy)), doubt)
+
+    def test_rounds_in_which_the_generator_was_late_are_left_out(self):
+        runs = [{'p999_us': p999_us, 'generator_kept_up': kept} for p999_us, kept in ((9, True), (900, False))]
+        self.assertEqual(summary(runs)['p999_us']['max'], 9)
+        self.assertEqual(summary(runs[1:])['p999_us']['max'], 900)
+        self.assertTrue(ratios.generator_late({'runs': runs[1:]}))
+        self.assertFalse(ratios.generator_late({'runs': runs}))
+
     def test_what_failed_or_was_too_short_has_none(self):
         ours = cell('pelikan-segcache', [100])
         self.assertIsNone(ratios.ratio(ours, cell('memcached', [50], failed='lost')))

@@ -1,7 +1,7 @@
 """What was aimed at, and what a run has reached."""
 import typing
 
-from .ratios import find, is_peer, median, ratio, to_best_peer, to_ceiling, usable
+from .ratios import find, generator_late, is_peer, median, ratio, to_best_peer, to_ceiling, usable
 
 OURS, PING = 'pelikan-segcache', 'pelikan-pingserver'
 
@@ -74,9 +74,10 @@ def latency_aims(cells):
             yield Aim(f'p999 at {load}', "below the best peer's", '', False)
             continue
         mine, (best, name) = median(ours, 'p999_us'), min(theirs)
-        late = '' if all(run.get('generator_kept_up', True) for run in ours['runs']) else ', the generator was late'
+        late = generator_late(ours) or generator_late(find(cells, name, rate=rate))
         yield Aim(f'p999 at {load} ({rate:,}/s)', "below the best peer's",
-                  f'{mine:,.0f} us, {name} {best:,.0f} us{late}', mine < best)
+                  f'{mine:,.0f} us, {name} {best:,.0f} us{", but the generator was late" if late else ""}',
+                  mine < best and not late)
 
 
 def start_aims(cells):

@@ -5,7 +5,7 @@ import statistics
 
 from .cases import HANDSHAKES, Case
 
-BUSY = 0.95
+BUSY, IDLE = 0.95, 0.8
 CEILING = 'echo'
 
 
@@ -21,6 +21,16 @@ def server_busy(cell):
 def generator_bound(cell):
     """The rate is the generator's: it was busy while the server was not."""
     return median(cell, 'generator_busy') >= BUSY > server_busy(cell)
+
+
+def disturbed(cell):
+    """Nobody was busy in a closed loop: both waited for their cores, which had other work."""
+    return max(median(cell, 'generator_busy'), server_busy(cell)) < IDLE
+
+
+def generator_late(cell):
+    """In every round of an open loop, so that its latencies are the generator's."""
+    return not any(run.get('generator_kept_up', True) for run in cell['runs'])
 
 
 def is_peer(name):

@@ -1,6 +1,6 @@
 """The results as Markdown."""
 from .aims import aims
-from .ratios import generator_bound, median, ping_as_get, server_busy, to_best_peer, to_ceiling, usable
+from .ratios import disturbed, generator_bound, median, ping_as_get, server_busy, to_best_peer, to_ceiling, usable
 
 TITLES = {'throughput': 'Throughput', 'keys': 'Many keys', 'sizes': 'Sizes of values',
           'connections': 'Many connections', 'tls': 'TLS 1.3', 'multiget': 'Multi-get',
@@ -11,8 +11,8 @@ NOTES = {
     'tls': 'One ECDSA P-256 certificate. A client pays as much for a handshake as a server: compare the CPU time.',
     'multiget': 'Rates are of requests, each for so many different keys of 1,000.',
     'latency': 'Requests come at their times, as from many clients that do not wait for each other, and latency counts '
-               'from then. *Saturation* is the rate of 50 connections that do wait. A round in which the generator was '
-               'late is left out, if there is another.',
+               'from then.\n*Saturation* is the rate of 50 connections that do wait. A round in which the generator '
+               'was late is left out, if there is another.',
     'memory': 'What the resident set grows by, over the items: index, headers, padding and all.',
     'start': 'From the start of the program until the first reply to a `get`.'}
 
@@ -52,7 +52,7 @@ def closed_loops(cells):
               'server busy', 'generator busy']
 
     def measured(cell):
-        bound = ' !' if generator_bound(cell) else ''
+        bound = ' !' if generator_bound(cell) else ' ?' if disturbed(cell) else ''
         return [of(cell, 'rate') + bound, spread(cell, 'rate'), times(to_best_peer(cells, ping_as_get(cell))),
                 times(to_ceiling(cells, cell)), of(cell, 'p99_us'), of(cell, 'p999_us'), of(cell, 'cpu_us', '.2f'),
                 f'{server_busy(cell):.0%}', of(cell, 'generator_busy', '.0%')]
@@ -108,8 +108,9 @@ Medians of the rounds, in which all servers take turns; *spread* is the least an
 pinned to one core; the generator has another. Unless a case says otherwise: 50 connections, plain text, one key of 20
 bytes with a value of 100. *To best peer* and *to ceiling* are rates divided by those of the best other server and of an
 echo server that parses nothing, in the same round. A rate with `!` is the generator's: it was busy and the server was
-not; then, and for handshakes, a ratio is one of requests per CPU second, and has a `*`. *CPU us* is the server's
-processor time for each request. A ping is compared with the peers' `get`.
+not; then, and for handshakes, a ratio is one of requests per CPU second, and has a `*`. With `?` neither was busy:
+other work took their cores, and the row says little. *CPU us* is the server's processor time for each request. A ping
+is compared with the peers' `get`.
 """
 
 
