@@ -122,6 +122,14 @@ class Bench(unittest.TestCase):
         self.assertEqual(list(report['latency_us'].values()), sorted(report['latency_us'].values()))
         self.assertGreaterEqual(report['target_cpu_us_per_request'], 0)
 
+    def test_progress(self):
+        with Memcached() as memcached:
+            done = run(self.binary, '--target', f'unix:{memcached.path}', '--threads', 2, '--keys', 10,
+                       '--duration', '2.5s', '--progress', '--json')
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(json.loads(done.stdout)['errors'], 0)
+        self.assertRegex(done.stderr, r'^([1-9]\d*/s  p99 until now \d+\.\d us  errors 0\n){1,4}$')
+
     def test_echo_server(self):
         """It says where it listens, answers until it is told to end, and ends with 0, with connections open."""
         for end in (signal.SIGTERM, signal.SIGINT):

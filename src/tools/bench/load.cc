@@ -58,6 +58,7 @@ net::Fd Load::connect_target() const {
 void Load::turn(int timeout_ms) {
   loop_->wait(timeout_ms);
   loop_->dispatch();
+  snapshot_.answer(tally_);
 }
 
 std::string cipher_of(const net::tls::Session& session) {
@@ -73,7 +74,11 @@ Tally run(const Options& options) {
   Options chosen = options;
   chosen.engine = net::choose_engine(options.engine).engine;
   std::vector<std::unique_ptr<Load>> loads;
-  for (std::uint32_t thread = 0; thread < options.threads; ++thread) loads.push_back(make_load(chosen, thread));
+  std::vector<Snapshot*> snapshots;
+  for (std::uint32_t thread = 0; thread < options.threads; ++thread) {
+    loads.push_back(make_load(chosen, thread));
+    snapshots.push_back(&loads.back()->snapshot());
+  }
 
   const auto target_cpu = [&options] {
     return options.target_pid ? process_cpu_seconds(*options.target_pid) : std::nullopt;
@@ -95,7 +100,10 @@ Tally run(const Options& options) {
   const std::optional<double> cpu_before = target_cpu();
   begin = std::chrono::steady_clock::now() + kStartDelay;
   gate.arrive_and_wait();
+  std::optional<ProgressReport> progress;
+  if (options.progress) progress.emplace(snapshots, stderr);
   gate.arrive_and_wait();
+  progress.reset();
   const std::optional<double> cpu_after = target_cpu();
   threads.clear();
 

@@ -17,6 +17,7 @@
 #include "net/tls/context.h"
 #include "tools/bench/channel.h"
 #include "tools/bench/options.h"
+#include "tools/bench/progress.h"
 #include "tools/bench/tally.h"
 
 namespace pelikan::tools::bench {
@@ -37,6 +38,8 @@ class Load {
   virtual void measure(Instant begin) = 0;
   virtual void finish() = 0;  // closes
   [[nodiscard]] const Tally& tally() const noexcept { return tally_; }
+  // Any thread may ask it while the measurement goes on.
+  [[nodiscard]] Snapshot& snapshot() noexcept { return snapshot_; }
 
  protected:
   static constexpr int kTurnMs = 50;                         // how late the end of the run may be seen
@@ -55,6 +58,7 @@ class Load {
   std::vector<char> scratch_;
   Channel::Shared shared_;
   Tally tally_;
+  Snapshot snapshot_;
 };
 
 // Throws std::runtime_error when a loop cannot be made, UsageError when a certificate or key cannot be used.

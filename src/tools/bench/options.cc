@@ -172,6 +172,7 @@ void declare(CLI::App& app, Options& options, Texts& texts) {
       ->capture_default_str();
   app.add_flag("--fill", options.fill, "first store every key once (not measured)");
   app.add_flag("--json", options.json, "one line of JSON instead of the table");
+  app.add_flag("--progress", options.progress, "a line a second on stderr; on a terminal there is one without --json");
   app.add_option("--target-pid", options.target_pid, "also measure the CPU time of this process")
       ->check(CLI::PositiveNumber);
 }

@@ -68,6 +68,7 @@ struct Options {
   std::array<std::uint32_t, 3> ratio{90, 10, 0};  // weights, by Action
   bool fill = false;
   bool json = false;
+  bool progress = false;  // a line a second on stderr
   std::optional<pid_t> target_pid;
 };
 

@@ -45,7 +45,7 @@ std::uint64_t Pacer::take(std::uint64_t now_ns) noexcept {
   if (intended_ns < room_since_ns_) ++counts_.held;
   const std::uint64_t lag_ns = now_ns - std::max(intended_ns, room_since_ns_);
   if (lag_ns > PaceCounts::kLateNs) ++counts_.late;
-  ++counts_.lag_ns.buckets[metrics::bucket_of(lag_ns)];
+  ++counts_.lag_ns.buckets[metrics::FineCounts::Layout::bucket_of(lag_ns)];
   counts_.lag_max_ns = std::max(counts_.lag_max_ns, lag_ns);
   ++counts_.sent;
   counts_.last_sent_ns = now_ns - begin_ns_;

@@ -26,8 +26,8 @@ struct PaceCounts {
   std::uint64_t late = 0;
   std::uint64_t held = 0;
   std::uint64_t never_sent = 0;
-  std::uint64_t last_sent_ns = 0;   // since the beginning
-  metrics::HistogramCounts lag_ns;  // from when a request could have gone until it went
+  std::uint64_t last_sent_ns = 0;  // since the beginning
+  metrics::FineCounts lag_ns;      // from when a request could have gone until it went
   std::uint64_t lag_max_ns = 0;
 
   PaceCounts& operator+=(const PaceCounts& other) noexcept;

@@ -95,45 +95,104 @@ bool PreparedDialogue::take_expected(std::string_view& bytes, Tally& tally) {
     case Action::kGet:
       if (!begun_) return begun_ = take(script_.answer_begin, bytes);
       return take_expected_values(bytes, tally);
-    case Action::kSet: {
-      std::string& stored = script_.stored;
-      if (bytes.size() < stored.size()) return false;
-      if (script_.foreign_at != Prepared::kNowhere)
-        std::memcpy(stored.data() + script_.foreign_at, bytes.data() + script_.foreign_at, kForeignBytes);
-      if (!take(stored, bytes)) return false;
-      answered(1, tally);
-      return true;
-    }
+    case Action::kSet: return take_stored(bytes, tally);
     case Action::kDelete: break;
   }
   return false;
 }
 
+// Compares one expected value in place. A copy of all that this takes: what is written through a char pointer could
+// otherwise be any of it, and would make it read again for each value.
+class PreparedDialogue::Expected {
+ public:
+  explicit Expected(PreparedDialogue& dialogue) noexcept
+      : head_(dialogue.script_.hit.bytes.data()),
+        head_bytes_(dialogue.script_.hit.bytes.size()),
+        key_at_(dialogue.script_.hit.key_at),
+        foreign_at_(dialogue.script_.foreign_at),
+        keys_(dialogue.workload_.key_writer()),
+        values_(dialogue.workload_.values()) {}
+
+  // Behind the value, which is the one of that key and ends so; null: it is not at `at`, or not whole.
+  [[nodiscard]] const char* skip(const char* at, const char* end, const KeyDigits& key, const Ending& ending) const {
+    const std::size_t bytes = head_bytes_ + values_.bytes + ending.bytes;
+    if (static_cast<std::size_t>(end - at) < bytes || !ending.ends(at + bytes)) return nullptr;
+    if (key_at_ != Prepared::kNowhere) keys_.write(key, head_ + key_at_);
+    if (foreign_at_ != Prepared::kNowhere) std::memcpy(head_ + foreign_at_, at + foreign_at_, kForeignBytes);
+    const bool same = std::memcmp(at, head_, head_bytes_) == 0 &&
+                      std::memcmp(at + head_bytes_, values_.of(key.key), values_.bytes) == 0;
+    return same ? at + bytes : nullptr;
+  }
+
+ private:
+  char* const head_;
+  const std::size_t head_bytes_;
+  const std::size_t key_at_;
+  const std::size_t foreign_at_;
+  const KeyWriter keys_;
+  const Values values_;
+};
+
 // Whole values, of this answer and the following ones, as many as there are.
 bool PreparedDialogue::take_expected_values(std::string_view& bytes, Tally& tally) {
-  std::string& head = script_.hit.bytes;
-  char* const key_field = script_.hit.key_at != Prepared::kNowhere ? head.data() + script_.hit.key_at : nullptr;
-  const std::size_t until_end = head.size() + workload_.value_bytes();
-  const char* next = bytes.data();
-  const char* const end = next + bytes.size();
-  while (begun_ && keys_left() > 0 && outstanding() > 0 && action() == Action::kGet) {
+  const Expected expected(*this);
+  const char* const end = bytes.data() + bytes.size();
+  const char* const last = keys_per_get_ == 1 ? take_answers(expected, bytes.data(), end, tally)
+                                              : take_values(expected, bytes.data(), end, tally);
+  const auto taken = static_cast<std::size_t>(last - bytes.data());
+  bytes.remove_prefix(taken);
+  return taken > 0;
+}
+
+// Answers to sets, as many as there are.
+bool PreparedDialogue::take_stored(std::string_view& bytes, Tally& tally) {
+  char* const stored = script_.stored.data();
+  const std::size_t stored_bytes = script_.stored.size();
+  const std::size_t foreign_at = script_.foreign_at;
+  const std::uint32_t composed = composed_;
+  std::uint32_t answered = answered_;
+  for (; answered != composed && actions_[answered & mask_] == Action::kSet; ++answered) {
+    if (bytes.size() < stored_bytes) break;
+    if (foreign_at != Prepared::kNowhere) std::memcpy(stored + foreign_at, bytes.data() + foreign_at, kForeignBytes);
+    if (std::memcmp(bytes.data(), stored, stored_bytes) != 0) break;
+    bytes.remove_prefix(stored_bytes);
+  }
+  const bool taken = answered != answered_;
+  tally.keys += answered - answered_;
+  answered_ = answered;
+  return taken;
+}
+
+// One key, one answer: the hot loop of the program.
+const char* PreparedDialogue::take_answers(const Expected& expected, const char* next, const char* end, Tally& tally) {
+  const Action* const actions = actions_.data();
+  const KeyDigits* const keys = keys_.data();
+  const std::uint32_t mask = mask_;
+  const std::uint32_t composed = composed_;
+  const Ending ending = last_ending_;
+  std::uint32_t answered = answered_;
+  for (; answered != composed && actions[answered & mask] == Action::kGet; ++answered) {
+    const char* const after = expected.skip(next, end, keys[answered & mask], ending);
+    if (after == nullptr) break;
+    next = after;
+  }
+  tally.hits += answered - answered_;
+  tally.keys += answered - answered_;
+  answered_ = answered;
+  return next;
+}
+
+const char* PreparedDialogue::take_values(const Expected& expected, const char* next, const char* end, Tally& tally) {
+  while (outstanding() > 0 && action() == Action::kGet && begun_ && keys_left() > 0) {
     const KeyDigits& wanted = keys_[std::size_t{answered_ & mask_} * keys_per_get_ + position_];
-    const Ending& ending = keys_left() == 1 ? last_ending_ : value_ending_;
-    const std::size_t whole = until_end + ending.bytes;
-    if (static_cast<std::size_t>(end - next) < whole || !ending.ends(next + whole)) break;
-    if (key_field != nullptr) workload_.write_key(wanted, key_field);
-    if (script_.foreign_at != Prepared::kNowhere)
-      std::memcpy(head.data() + script_.foreign_at, next + script_.foreign_at, kForeignBytes);
-    if (std::memcmp(next, head.data(), head.size()) != 0) break;
-    if (std::memcmp(next + head.size(), workload_.value(wanted.key).data(), workload_.value_bytes()) != 0) break;
-    next += whole;
+    const char* const after = expected.skip(next, end, wanted, keys_left() == 1 ? last_ending_ : value_ending_);
+    if (after == nullptr) break;
+    next = after;
     ++hits_;
     ++position_;
     if (keys_left() == 0) get_answered(tally);
   }
-  const bool taken = next != bytes.data();
-  bytes.remove_prefix(static_cast<std::size_t>(next - bytes.data()));
-  return taken;
+  return next;
 }
 
 bool PreparedDialogue::take(std::string_view expected, std::string_view& bytes) noexcept {

@@ -95,12 +95,17 @@ class PreparedDialogue : public Dialogue {
     std::uint64_t text = 0;
     std::uint64_t mask = 0;
   };
+  class Expected;
   enum class Expect : std::uint8_t { kHead, kData };
 
   void compose_set(const KeyDigits& digits, Buffer& out);
   // Each takes what it understands off `bytes`. False: nothing taken.
   [[nodiscard]] bool take_expected(std::string_view& bytes, Tally& tally);
   [[nodiscard]] bool take_expected_values(std::string_view& bytes, Tally& tally);
+  [[nodiscard]] bool take_stored(std::string_view& bytes, Tally& tally);
+  // Each answers where it stops.
+  [[nodiscard]] const char* take_answers(const Expected& expected, const char* next, const char* end, Tally& tally);
+  [[nodiscard]] const char* take_values(const Expected& expected, const char* next, const char* end, Tally& tally);
   [[nodiscard]] static bool take(std::string_view expected, std::string_view& bytes) noexcept;
   // Each takes what belongs to the present head, or value, off `bytes`. False: garbage.
   [[nodiscard]] bool scan_head(std::string_view& bytes, Tally& tally);

@@ -21,7 +21,7 @@ std::string printable(std::string_view text) {
 
 void Tally::answered(std::uint64_t count, std::uint64_t latency_ns) noexcept {
   requests += count;
-  latency_ns_.buckets[metrics::bucket_of(latency_ns)] += count;
+  latency_ns_.buckets[metrics::FineCounts::Layout::bucket_of(latency_ns)] += count;
   latency_max_ns_ = std::max(latency_max_ns_, latency_ns);
 }
 

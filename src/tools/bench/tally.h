@@ -52,7 +52,7 @@ class Tally {
   [[nodiscard]] double latency_max_us() const noexcept { return static_cast<double>(latency_max_ns_) / 1e3; }
 
  private:
-  metrics::HistogramCounts latency_ns_;
+  metrics::FineCounts latency_ns_;
   std::uint64_t latency_max_ns_ = 0;
   std::array<std::uint64_t, kTroubles> troubles_{};
   std::string first_trouble_;

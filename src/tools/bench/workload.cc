@@ -20,15 +20,15 @@ Workload::Workload(const Options& options, std::uint64_t seed)
       until_set_(until_get_ + options.ratio[static_cast<std::size_t>(Action::kSet)]),
       until_delete_(until_set_ + options.ratio[static_cast<std::size_t>(Action::kDelete)]),
       random_(seed),
-      noise_(kStretches + value_bytes_, '\0') {
+      noise_(Values::kStretches + value_bytes_, '\0') {
   if (options.zipf_exponent > 0) zipf_.emplace(keys_, options.zipf_exponent);
   Random bytes(1);  // the same noise in every process: one may check what another has stored
   for (char& byte : noise_) byte = static_cast<char>(bytes.next());
 }
 
-void Workload::write_digits(std::uint32_t key, char* field) const noexcept {
-  const std::size_t digits = std::min(key_bytes_, kDigitsMax);
-  for (char* digit = field + key_bytes_; digit > field + key_bytes_ - digits; key /= 10)
+void KeyWriter::write_all(std::uint32_t key, char* field) const noexcept {
+  const std::size_t digits = std::min(key_bytes, kDigitsMax);
+  for (char* digit = field + key_bytes; digit > field + key_bytes - digits; key /= 10)
     *--digit = static_cast<char>('0' + key % 10);
 }
 

@@ -30,6 +30,29 @@ struct KeyDigits {
   std::uint64_t last_eight = 0;
 };
 
+// How a key is written. May be copied, as Values may: a loop that works on copies does not read them again and again.
+struct KeyWriter {
+  std::size_t key_bytes;
+  bool eight;  // the last eight digits are all that differs
+
+  void write(const KeyDigits& digits, char* field) const noexcept {
+    if (!eight) return write_all(digits.key, field);
+    std::memcpy(field + key_bytes - sizeof(digits.last_eight), &digits.last_eight, sizeof(digits.last_eight));
+  }
+  void write_all(std::uint32_t key, char* field) const noexcept;
+};
+
+// The values, `bytes` each. REQUIRES: the workload lives.
+struct Values {
+  static constexpr std::uint32_t kStretches = 1 << 16;
+  static constexpr std::uint32_t kStride = 40503;  // odd, so that neighbours are far apart and all stretches are used
+
+  const char* noise;
+  std::size_t bytes;
+
+  [[nodiscard]] const char* of(std::uint32_t key) const noexcept { return noise + (key * kStride) % kStretches; }
+};
+
 class Workload {
  public:
   Workload(const Options& options, std::uint64_t seed);
@@ -63,14 +86,11 @@ class Workload {
     return {.key = key, .last_eight = eight_digits_ ? eight_digits(key) : 0};
   }
   // Writes the key over another one, or over key_bytes() zeros.
-  void write_key(const KeyDigits& digits, char* field) const noexcept {
-    if (!eight_digits_) return write_digits(digits.key, field);
-    std::memcpy(field + key_bytes_ - sizeof(digits.last_eight), &digits.last_eight, sizeof(digits.last_eight));
-  }
+  void write_key(const KeyDigits& digits, char* field) const noexcept { key_writer().write(digits, field); }
   void write_key(std::uint32_t key, char* field) const noexcept { write_key(digits(key), field); }
-  [[nodiscard]] std::string_view value(std::uint32_t key) const noexcept {
-    return {noise_.data() + (key * kStride) % kStretches, value_bytes_};
-  }
+  [[nodiscard]] KeyWriter key_writer() const noexcept { return {.key_bytes = key_bytes_, .eight = eight_digits_}; }
+  [[nodiscard]] std::string_view value(std::uint32_t key) const noexcept { return {values().of(key), value_bytes_}; }
+  [[nodiscard]] Values values() const noexcept { return {.noise = noise_.data(), .bytes = value_bytes_}; }
 
  private:
   // `bits`, 32 random ones, as a number in [0, bound).
@@ -87,10 +107,6 @@ class Workload {
     const std::uint64_t tens = (twos * 103 >> 10) & 0x000f'000f'000f'000f;
     return (tens | (twos - tens * 10) << 8) + 0x3030'3030'3030'3030;
   }
-  void write_digits(std::uint32_t key, char* field) const noexcept;
-
-  static constexpr std::uint32_t kStretches = 1 << 16;
-  static constexpr std::uint32_t kStride = 40503;  // odd, so that neighbours are far apart and all stretches are used
 
   std::uint32_t keys_;
   std::size_t key_bytes_;

@@ -1,6 +1,7 @@
 // pelikan-bench: load for a cache server. docs/tools.md has the options.
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -66,7 +67,10 @@ int main(int argc, char** argv) {
   try {
     const auto invocation = pelikan::tools::bench::parse_options(argc, argv);
     if (invocation.options && invocation.options->echo_server) return serve_echo(*invocation.options);
-    if (invocation.options) return run_and_report(*invocation.options);
+    if (auto options = invocation.options) {
+      options->progress = options->progress || (!options->json && isatty(STDERR_FILENO) == 1);
+      return run_and_report(*options);
+    }
     std::fputs(invocation.text.c_str(), stdout);
     return 0;
   } catch (const pelikan::tools::bench::UsageError& error) {
