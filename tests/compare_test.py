@@ -72,9 +72,9 @@ class Ratios(unittest.TestCase):
         cells = [cell('pelikan-segcache', [95]), cell('memcached', [73]), cell('redis', [74]), cell('echo', [100])]
         groups = {'throughput': {'cells': cells}}
         found = {(aim.case, aim.aim): (aim.measured, aim.reached) for aim in aims.aims(groups)}
-        self.assertEqual(found['get, pipeline 1', 'at least 0.92 of the ceiling'], ('0.95', True))
-        self.assertEqual(found['get, pipeline 1', 'at least 1.3 times memcached'], ('1.30', True))
-        self.assertEqual(found['get, pipeline 1', 'at least 1.3 times redis'], ('1.28', False))
+        self.assertEqual(found['get, pipeline 1', 'at least 0.92 of the ceiling'], ('0.950', True))
+        self.assertEqual(found['get, pipeline 1', 'at least 1.3 times memcached'], ('1.304', True))
+        self.assertEqual(found['get, pipeline 1', 'at least 1.3 times redis'], ('1.284', False))
         self.assertEqual(found['get, pipeline 16', 'at least 0.75 of the ceiling'], ('', False))
         self.assertIn('| not measured | **no** |', tables.aims_table(groups))
 

@@ -19,7 +19,7 @@ def at_least(case, wanted, what, got):
     if got is None:
         return Aim(case, aim, '', False)
     value, per_cpu = got
-    return Aim(case, aim, f'{value:.2f}{" per CPU second" if per_cpu else ""}', value >= wanted)
+    return Aim(case, aim, f'{value:.3f}{" per CPU second" if per_cpu else ""}', value >= wanted)
 
 
 def with_cell(function, cells, cell, **options):
