@@ -46,11 +46,16 @@ inline bool PreparedDialogue::Ending::ends(const char* end) const noexcept {
 
 void PreparedDialogue::compose(std::uint32_t count, Buffer& out) {
   CHECK(outstanding() + count <= actions_.size());
+  const KeyWriter writer = workload_.key_writer();
+  Action* const actions = actions_.data();
+  KeyDigits* const keys = keys_.data();
+  std::uint32_t number = composed_;
+  composed_ += count;
   for (; count > 0; --count) {
     const Request next = workload_.next();
-    const std::uint32_t slot = composed_++ & mask_;
-    actions_[slot] = next.action;
-    KeyDigits* digits = &keys_[std::size_t{slot} * keys_per_get_];
+    const std::uint32_t slot = number++ & mask_;
+    actions[slot] = next.action;
+    KeyDigits* digits = keys + std::size_t{slot} * keys_per_get_;
     *digits = workload_.digits(next.key);
     if (next.action == Action::kSet) {
       compose_set(*digits, out);
@@ -60,10 +65,10 @@ void PreparedDialogue::compose(std::uint32_t count, Buffer& out) {
     char* begin = out.prepare(request.bytes.size());
     put(begin, request.bytes);
     char* field = begin + request.key_at;
-    workload_.write_key(*digits, field);
+    writer.write(*digits, field);
     for (std::uint32_t more = request.keys - 1; more > 0; --more) {
       *++digits = workload_.digits(workload_.draw_key());
-      workload_.write_key(*digits, field += request.key_stride);
+      writer.write(*digits, field += request.key_stride);
     }
     out.commit(request.bytes.size());
   }

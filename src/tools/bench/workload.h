@@ -98,14 +98,17 @@ class Workload {
     return static_cast<std::uint32_t>((bits * bound) >> 32);
   }
   // A number below 10^8 as its digits lie in memory. Each step halves all parts at once: two numbers of four digits,
-  // four of two, eight of one; each in its lane, divided by a multiplication.
+  // four of two, eight of one; each in its lane, divided by a multiplication. The quotient q of n stays where it is,
+  // the remainder n - q * d goes one lane up, by s bits: together (n << s) - q * ((d << s) - 1).
   [[nodiscard]] static std::uint64_t eight_digits(std::uint32_t number) noexcept {
     static_assert(std::endian::native == std::endian::little);
-    const std::uint64_t fours = number / 10'000 | std::uint64_t{number % 10'000} << 32;
-    const std::uint64_t hundreds = (fours * 10'486 >> 20) & 0x0000'007f'0000'007f;
-    const std::uint64_t twos = hundreds | (fours - hundreds * 100) << 16;
-    const std::uint64_t tens = (twos * 103 >> 10) & 0x000f'000f'000f'000f;
-    return (tens | (twos - tens * 10) << 8) + 0x3030'3030'3030'3030;
+    const auto split = [](std::uint64_t n, std::uint64_t q, std::uint64_t d, unsigned s) {
+      return (n << s) - q * ((d << s) - 1);
+    };
+    const std::uint64_t fours = split(number, number / 10'000, 10'000, 32);
+    const std::uint64_t twos = split(fours, (fours * 10'486 >> 20) & 0x0000'007f'0000'007f, 100, 16);
+    const std::uint64_t ones = split(twos, (twos * 103 >> 10) & 0x000f'000f'000f'000f, 10, 8);
+    return ones + 0x3030'3030'3030'3030;
   }
 
   std::uint32_t keys_;
