@@ -24,6 +24,13 @@ inline constexpr std::size_t kMaxDecimalChars = 20;  // digits of 2^64 - 1; a si
 // Writes `value` at `out` (REQUIRES room for kMaxDecimalChars) and returns the end of what was written.
 template <std::integral T>
 constexpr char* write_decimal(char* out, T value) noexcept {
+  if (value >= 0 && value < 1000) {  // most lengths and flags
+    const auto small = static_cast<unsigned>(value);
+    if (small >= 100) *out++ = static_cast<char>('0' + small / 100);
+    if (small >= 10) *out++ = static_cast<char>('0' + small / 10 % 10);
+    *out++ = static_cast<char>('0' + small % 10);
+    return out;
+  }
   return std::to_chars(out, out + kMaxDecimalChars, value).ptr;
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace pelikan {
 namespace {
 
@@ -12,6 +14,13 @@ TEST(ParseDecimal, TakesTheWholeTextOrNothing) {
     EXPECT_FALSE(parse_decimal<std::uint64_t>(bad)) << bad;
   }
   EXPECT_FALSE(parse_decimal<std::int32_t>("2147483648"));
+}
+
+TEST(WriteDecimal, WritesSmallNumbersAsLargeOnes) {
+  char text[kMaxDecimalChars];
+  for (int value = -2000; value <= 2000; ++value) {
+    EXPECT_EQ(std::string_view(text, write_decimal(text, value)), std::to_string(value));
+  }
 }
 
 TEST(WriteDecimal, RoundTrips) {

@@ -203,5 +203,50 @@ TEST(Parse, AnyCutOfRandomLines) {
   }
 }
 
+// A second blank takes the general way: both must understand a request in the same way, or refuse it.
+TEST(Parse, TheShortWayAndTheGeneralWayAgree) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  const char* const numbers[] = {
+      "0",  "1",       "3",         "007",        "-1",         "",           "x",
+      "3x", "1048577", "999999999", "1000000000", "4294967295", "2147483648", "18446744073709551616"};
+  const auto number = [&] { return std::string(numbers[random() % (random() % 2 ? 4 : std::size(numbers))]); };
+  std::size_t taken = 0;
+  for (int round = 0; round < 20000; ++round) {
+    std::string key(random() % 3 == 0 ? 245 + random() % 10 : random() % 40, 'k');
+    if (!key.empty() && random() % 4 == 0) key[random() % key.size()] = static_cast<char>(random() % 256);
+    const bool set = random() % 2 == 0;
+    const std::string end = random() % 8 == 0 ? "\n" : "\r\n";
+    std::string rest = key;
+    if (set) rest += ' ' + number() + ' ' + number() + ' ' + number();
+    rest += end;
+    if (set) rest += random() % 8 == 0 ? "abcd\r\n" : "abc\r\n";
+    const std::string verb = set ? "set " : "get ";
+    const std::string bytes = verb + rest;
+    const std::string spaced = verb + ' ' + rest;
+    Parser one;
+    Parser other;
+    const ParseResult result = one.parse(bytes);
+    const ParseResult expected = other.parse(spaced);
+    ASSERT_EQ(result.status, expected.status) << bytes;
+    if (expected.consumed != 0) {
+      ASSERT_EQ(result.consumed + 1, expected.consumed) << bytes;
+    }
+    if (result.status != kDone) continue;
+    ASSERT_EQ(one.request.refusal, other.request.refusal) << bytes;
+    ASSERT_EQ(one.request.command, other.request.command) << bytes;
+    ASSERT_EQ(one.request.key, other.request.key) << bytes;
+    ASSERT_EQ(one.request.flags, other.request.flags) << bytes;
+    ASSERT_EQ(one.request.exptime, other.request.exptime) << bytes;
+    ASSERT_EQ(one.request.value, other.request.value) << bytes;
+    ASSERT_EQ(one.request.noreply, other.request.noreply) << bytes;
+    ASSERT_EQ(one.request.first_key, other.request.first_key) << bytes;
+    ASSERT_EQ(one.request.last_key, other.request.last_key) << bytes;
+    taken += one.request.refusal == Refusal::kNone;
+  }
+  EXPECT_GT(taken, 1000U);
+}
+
 }  // namespace
 }  // namespace pelikan::protocol::memcache

@@ -11,6 +11,9 @@ namespace pelikan::storage::segcache {
 namespace {
 
 constexpr unsigned kLooksBeforeYield = 64;
+constexpr std::uint32_t kFreeTag = 0;
+
+std::size_t lowest_bit(std::uint32_t bits) noexcept { return static_cast<std::size_t>(std::countr_zero(bits)); }
 
 // Somebody holds the chain: not for long, but he may have been put to sleep on this very processor.
 [[gnu::noinline, gnu::cold]] void give_way(unsigned looks) noexcept {
@@ -39,16 +42,10 @@ Index::Index(const Segments& segments, const KeyHash& hash, std::uint64_t initia
 
 // The second bucket of a chain can only be fetched: what is in it is not known yet. One item in seven is there.
 void Index::prefetch_item(std::uint64_t hash) const noexcept {
-  const std::uint32_t tag = Slot::tag_of(hash);
   const Bucket& bucket = buckets_[bucket_of(hash, buckets())];
-  bool found = false;
-  for (const SlotCell& cell : bucket.slots) {
-    const Slot slot = cell.get();
-    if (slot.tag() != tag) continue;
-    segments_.prefetch(slot);
-    found = true;
-  }
-  if (!found && next(bucket) != nullptr) __builtin_prefetch(next(bucket));
+  std::uint32_t found = bucket.with_tag(Slot::tag_of(hash));
+  if (found == 0 && next(bucket) != nullptr) __builtin_prefetch(next(bucket));
+  for (; found != 0; found &= found - 1) segments_.prefetch(bucket.slots[lowest_bit(found)].get());
 }
 
 // No more links are followed than a chain can have: a reader may be led from one chain into another.
@@ -56,7 +53,8 @@ void Index::prefetch_item(std::uint64_t hash) const noexcept {
                                                      std::uint32_t epoch) const noexcept {
   const Bucket* bucket = &first;
   for (unsigned links = 0; bucket != nullptr && links <= kOverflowMax; ++links) {
-    for (const SlotCell& cell : bucket->slots) {
+    for (std::uint32_t found = bucket->with_tag(tag); found != 0; found &= found - 1) {
+      const SlotCell& cell = bucket->slots[lowest_bit(found)];
       const Slot slot = cell.get();
       if (slot.tag() == tag && segments_.current(slot, epoch) && segments_.item(slot).key() == key)
         return {&cell, slot};
@@ -139,9 +137,7 @@ bool Index::insert(const Hold& hold, Slot slot) noexcept {
 
 SlotCell* Index::free_slot(Bucket& first) noexcept {
   for (Bucket* bucket = &first; bucket != nullptr; bucket = next(*bucket)) {
-    for (SlotCell& cell : bucket->slots) {
-      if (cell.get().empty()) return &cell;
-    }
+    if (const std::uint32_t found = bucket->with_tag(kFreeTag); found != 0) return &bucket->slots[lowest_bit(found)];
   }
   for (Bucket* bucket = &first; bucket != nullptr; bucket = next(*bucket)) {
     for (SlotCell& cell : bucket->slots) {

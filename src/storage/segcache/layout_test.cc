@@ -26,6 +26,26 @@ TEST(Slot, IsNeverEmptyWhenInUse) {
   EXPECT_FALSE(Slot::make(Slot::tag_of(0), 0, 0, 0).empty());
 }
 
+TEST(Bucket, FindsTheSlotsWithATag) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 10'000; ++round) {
+    const std::uint32_t tags[] = {0, 1, 0xFFF, static_cast<std::uint32_t>(random() & 0xFFF)};
+    Bucket bucket;
+    bucket.link = static_cast<std::uint32_t>(random());
+    bucket.version = tags[random() % 4] << 20 | static_cast<std::uint32_t>(random() & 0xFFFFF);
+    const std::uint32_t wanted = tags[random() % 4];
+    std::uint32_t expected = 0;
+    for (std::size_t i = 0; i < kBucketSlots; ++i) {
+      const std::uint32_t tag = tags[random() % 4];
+      bucket.slots[i].set({std::uint64_t{tag} << 52 | random() >> 12});
+      if (tag == wanted) expected |= 1U << i;
+    }
+    ASSERT_EQ(bucket.with_tag(wanted), expected);
+  }
+}
+
 // Base and deadline as a segment sees them: written `age` seconds after the segment was opened.
 void check_expiry(std::uint32_t base, std::uint32_t age, std::uint32_t ttl) {
   const std::uint32_t now = base + age;

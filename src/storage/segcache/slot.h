@@ -12,6 +12,10 @@
 #include <atomic>
 #include <cstdint>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace pelikan::storage::segcache {
 
 using SegmentId = std::uint32_t;
@@ -75,6 +79,32 @@ struct alignas(64) Bucket {
   std::atomic<std::uint32_t> link{0};     // overflow bucket number + 1; 0 = the chain ends here
   std::atomic<std::uint32_t> version{0};  // of the chain, in its first bucket; odd: a writer holds it
 
+  // Bit i: slot i had that tag; 0 is the tag of a free slot. Each was looked at at some moment: who uses one reads it
+  // again. What is read after this call is newer than what it saw.
+  [[nodiscard]] std::uint32_t with_tag(std::uint32_t tag) const noexcept {
+    std::uint32_t found = 0;
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+    // All at once. Eight aligned bytes are read whole, as an atomic is; TSan knows nothing of that.
+    const auto* words = reinterpret_cast<const float*>(this);
+    const auto tags_of = [&](std::size_t slot) {  // the upper halves of four slots, without what is below the tag
+      constexpr int kUpperHalves = _MM_SHUFFLE(3, 1, 3, 1);
+      const __m128 upper =
+          _mm_shuffle_ps(_mm_load_ps(words + 2 * slot), _mm_load_ps(words + 2 * slot + 4), kUpperHalves);
+      return _mm_srli_epi32(_mm_castps_si128(upper), 32 - static_cast<int>(kSlotTagBits));
+    };
+    const __m128i wanted = _mm_set1_epi32(static_cast<int>(tag));
+    const auto equal = [&](std::size_t slot) {
+      return static_cast<std::uint32_t>(_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(tags_of(slot), wanted))));
+    };
+    found = (equal(0) | equal(4) << 4) & ((1U << kBucketSlots) - 1);  // the eighth is `version`
+    std::atomic_thread_fence(std::memory_order_acquire);
+#else
+    for (std::size_t i = 0; i < kBucketSlots; ++i) {
+      if (slots[i].get().tag() == tag) found |= 1U << i;
+    }
+#endif
+    return found;
+  }
   void clear() noexcept {
     for (SlotCell& slot : slots) slot.set({});
     link.store(0, std::memory_order_relaxed);
