@@ -4,6 +4,7 @@
 #include <charconv>
 #include <concepts>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string_view>
 
@@ -24,14 +25,24 @@ inline constexpr std::size_t kMaxDecimalChars = 20;  // digits of 2^64 - 1; a si
 // Writes `value` at `out` (REQUIRES room for kMaxDecimalChars) and returns the end of what was written.
 template <std::integral T>
 constexpr char* write_decimal(char* out, T value) noexcept {
-  if (value >= 0 && value < 1000) {  // most lengths and flags
+  if (value >= 0 && value < 10) {  // most flags
+    *out = static_cast<char>('0' + value);
+    return out + 1;
+  }
+  if (value >= 0 && value < 1000) {  // most lengths
     const auto small = static_cast<unsigned>(value);
     if (small >= 100) *out++ = static_cast<char>('0' + small / 100);
-    if (small >= 10) *out++ = static_cast<char>('0' + small / 10 % 10);
+    *out++ = static_cast<char>('0' + small / 10 % 10);
     *out++ = static_cast<char>('0' + small % 10);
     return out;
   }
   return std::to_chars(out, out + kMaxDecimalChars, value).ptr;
+}
+
+// Writes `text` at `out` (REQUIRES room for it) and returns the end of what was written.
+inline char* write_text(char* out, std::string_view text) noexcept {
+  if (!text.empty()) std::memcpy(out, text.data(), text.size());
+  return out + text.size();
 }
 
 }  // namespace pelikan

@@ -89,10 +89,10 @@ void MemcacheBackend::execute(const Request& request, Reply& reply) {
   if (request.refusal != Refusal::kNone) [[unlikely]]
     return refuse(request, reply);
   switch (request.command) {
-    case Command::kGet:
-    case Command::kGets:
-    case Command::kGat:
-    case Command::kGats: return read(request, reply);
+    case Command::kGet: return read<Command::kGet>(request, reply);
+    case Command::kGets: return read<Command::kGets>(request, reply);
+    case Command::kGat: return read<Command::kGat>(request, reply);
+    case Command::kGats: return read<Command::kGats>(request, reply);
     case Command::kSet:
     case Command::kAdd:
     case Command::kReplace:
@@ -158,28 +158,31 @@ void MemcacheBackend::count_refused(const Request& request) noexcept {
   }
 }
 
+template <Command command>
 void MemcacheBackend::read(const Request& request, Reply& reply) {
-  ReadCounters& counters = counters_.read(request.command);
+  ReadCounters& counters = counters_.read(command);
   if (request.first_key) counters.commands.add();
   counters.keys.add();
-  const bool hit = send_value(request, reply);
+  const bool hit = send_value<command>(request, reply);
   (hit ? counters.hits : counters.misses).add();
   prefixes_.count_get(request.key, hit);
-  if (request.last_key) reply(Response::line(wire::kEnd));
+  if (!hit && request.last_key) reply(Response::line(wire::kEnd));
 }
 
+template <Command command>
 bool MemcacheBackend::send_value(const Request& request, Reply& reply) {
-  const bool touches = request.command == Command::kGat || request.command == Command::kGats;
+  constexpr bool touches = command == Command::kGat || command == Command::kGats;
+  constexpr bool with_cas = command == Command::kGets || command == Command::kGats;
   const std::uint32_t expire_at = touches ? deadline_of(request.exptime, now_, time_type_) : kNever;
   const auto send = [&](const Item& item) {
-    const bool with_cas = request.command == Command::kGets || request.command == Command::kGats;
     reply({.kind = with_cas ? Response::Kind::kValueCas : Response::Kind::kValue,
+           .last = request.last_key,
            .flags = item.flags,
            .number = item.cas,
            .key = request.key,
-           .text = item.value});
+           .text = {item.value.data(), item.value.size()}});
   };
-  if (expire_at == kPast) {  // in one step, so that what goes is what was sent
+  if (touches && expire_at == kPast) {  // in one step, so that what goes is what was sent
     bool found = false;
     (void)cache_.write(key_of(request), [&](const Item* current) {
       found = current != nullptr;

@@ -87,8 +87,10 @@ class Words {
 };
 
 // --- the two requests that are sent most, in the form that clients give them: one blank between words, no noreply ----
-// In one pass over the line. Whatever is not exactly so is left to the general way, which would give the same answer to
-// these, too.
+// In one pass over the line. Whatever is not exactly so is left to the general way (kNotPlain), which would give the
+// same answer to these, too.
+constexpr ParseResult kNotPlain{ParseStatus::kInvalid, 0};
+bool plain(const ParseResult& result) noexcept { return result.status != ParseStatus::kInvalid; }
 
 // Up to nine digits, so that every number fits 32 bits. `at` goes behind them.
 std::optional<std::uint32_t> take_digits(std::string_view bytes, std::size_t& at) noexcept {
@@ -119,31 +121,30 @@ bool take_key(std::string_view bytes, std::size_t& at, std::string_view& key) no
   return !key.empty() && key.size() <= kKeyBytesMax;
 }
 
-std::optional<ParseResult> parse_plain_get(std::string_view bytes, Request& request) noexcept {
+ParseResult parse_plain_get(std::string_view bytes, Request& request) noexcept {
   std::size_t at = 0;
-  if (!take(bytes, at, "get ") || !take_key(bytes, at, request.key) || !take(bytes, at, "\r\n")) return std::nullopt;
+  if (!take(bytes, at, "get ") || !take_key(bytes, at, request.key) || !take(bytes, at, "\r\n")) return kNotPlain;
   request.command = Command::kGet;
-  return ParseResult{ParseStatus::kDone, at};
+  return {ParseStatus::kDone, at};
 }
 
-std::optional<ParseResult> parse_plain_set(std::string_view bytes, std::uint32_t value_bytes_max,
-                                           Request& request) noexcept {
+ParseResult parse_plain_set(std::string_view bytes, std::uint32_t value_bytes_max, Request& request) noexcept {
   std::size_t at = 0;
-  if (!take(bytes, at, "set ") || !take_key(bytes, at, request.key) || !take(bytes, at, " ")) return std::nullopt;
+  if (!take(bytes, at, "set ") || !take_key(bytes, at, request.key) || !take(bytes, at, " ")) return kNotPlain;
   const auto flags = take_digits(bytes, at);
-  if (!flags || !take(bytes, at, " ")) return std::nullopt;
+  if (!flags || !take(bytes, at, " ")) return kNotPlain;
   const auto exptime = take_digits(bytes, at);
-  if (!exptime || !take(bytes, at, " ")) return std::nullopt;
+  if (!exptime || !take(bytes, at, " ")) return kNotPlain;
   const auto value_bytes = take_digits(bytes, at);
-  if (!value_bytes || !take(bytes, at, "\r\n") || *value_bytes > value_bytes_max) return std::nullopt;
+  if (!value_bytes || !take(bytes, at, "\r\n") || *value_bytes > value_bytes_max) return kNotPlain;
   const std::size_t total = at + *value_bytes + 2;
-  if (bytes.size() < total) return ParseResult{ParseStatus::kNeedMore, total};
-  if (bytes.substr(total - 2, 2) != "\r\n") return std::nullopt;
+  if (bytes.size() < total) return {ParseStatus::kNeedMore, total};
+  if (bytes.substr(total - 2, 2) != "\r\n") return kNotPlain;
   request.command = Command::kSet;
   request.flags = *flags;
   request.exptime = static_cast<std::int32_t>(*exptime);
   request.value = bytes.substr(at, *value_bytes);
-  return ParseResult{ParseStatus::kDone, total};
+  return {ParseStatus::kDone, total};
 }
 
 // --- the general way -------------------------------------------------------------------------------------------------
@@ -274,11 +275,11 @@ ParseResult Protocol::parse(std::string_view bytes, Request& request) noexcept {
     if (bytes.front() == kBinaryRequestMagic) return parse_binary(bytes, request);
     started_ = true;
   }
-  auto plain = parse_plain_get(bytes, request);
-  if (!plain) plain = parse_plain_set(bytes, value_bytes_max_, request);
-  if (plain) [[likely]] {
+  ParseResult result = parse_plain_get(bytes, request);
+  if (!plain(result)) result = parse_plain_set(bytes, value_bytes_max_, request);
+  if (plain(result)) [[likely]] {
     searched_bytes_ = 0;
-    return *plain;
+    return result;
   }
   request.key = {};
   const std::string_view fresh = bytes.substr(std::min<std::size_t>(searched_bytes_, bytes.size()));

@@ -38,7 +38,7 @@ inline constexpr std::string_view kMemlimitFailed = "MEMLIMIT_ADJUST_FAILED out 
 
 struct Response {
   //   kText      text as it is
-  //   kValue     VALUE <key> <flags> <bytes>\r\n<text>\r\n
+  //   kValue     VALUE <key> <flags> <bytes>\r\n<text>\r\n, and with `last` END\r\n
   //   kValueCas  the same with the token (number) on the line
   //   kNumber    <number>\r\n
   //   kVersion   VERSION <text>\r\n
@@ -48,6 +48,7 @@ struct Response {
   enum class Kind : std::uint8_t { kText, kValue, kValueCas, kNumber, kVersion, kStat, kStatNumber, kBinary };
 
   Kind kind = Kind::kText;
+  bool last = false;  // of a read's values: the reply is complete with it
   std::uint32_t flags = 0;
   std::uint64_t number = 0;
   std::string_view key = {};

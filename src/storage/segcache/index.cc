@@ -66,7 +66,7 @@ void Index::prefetch_item(std::uint64_t hash) const noexcept {
 
 // A slot that matches is the live version of its key, wherever it was met. That none matches says something only if no
 // writer was at the chain meanwhile, and the key's chain is still this one.
-std::optional<Slot> Index::look_up(std::uint64_t hash, std::string_view key) const noexcept {
+Slot Index::look_up(std::uint64_t hash, std::string_view key) const noexcept {
   for (unsigned looks = 1;; ++looks) {
     const std::uint64_t count = buckets();
     const Bucket& first = buckets_[bucket_of(hash, count)];
@@ -76,7 +76,7 @@ std::optional<Slot> Index::look_up(std::uint64_t hash, std::string_view key) con
       return met.slot;
     if (!shared_ || (version % 2 == 0 && first.version.load(std::memory_order_relaxed) == version &&
                      bucket_of(hash, buckets()) == bucket_of(hash, count))) {
-      return std::nullopt;
+      return {};
     }
     give_way(looks);
   }

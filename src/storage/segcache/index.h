@@ -71,8 +71,8 @@ class Index {
   void prefetch_bucket(std::uint64_t hash) const noexcept { __builtin_prefetch(&buckets_[bucket_of(hash, buckets())]); }
   void prefetch_item(std::uint64_t hash) const noexcept;
 
-  // The slot of the item with this key, expired or not. Never waits when there is one.
-  [[nodiscard]] std::optional<Slot> look_up(std::uint64_t hash, std::string_view key) const noexcept;
+  // The slot of the item with this key, expired or not; empty when there is none. Never waits when there is one.
+  [[nodiscard]] Slot look_up(std::uint64_t hash, std::string_view key) const noexcept;
 
   // The same for who holds the chain; null when there is none.
   [[nodiscard]] SlotCell* find(const Hold& hold, std::string_view key) noexcept;

@@ -10,15 +10,13 @@
 namespace pelikan::storage::segcache {
 namespace {
 
-Item view(const Store& store, Place place) {
+// Made in the place where the caller wants it, never copied: the copy would wait for the words to be stored.
+[[gnu::always_inline]] inline std::optional<Item> view(const Store& store, Place place) noexcept {
   const Segments& segments = store.segments();
   const ItemHeader& item = segments.item(place);
   const std::uint32_t deadline = segments.deadline(place);
-  return {.key = item.key(),
-          .value = item.value(),
-          .flags = item.flags(),
-          .expire_at = deadline == kNever ? 0 : deadline,
-          .cas = segments.cas_token(place)};
+  return std::optional<Item>(std::in_place, item.key(), item.value(), item.flags(), deadline == kNever ? 0 : deadline,
+                             segments.cas_token(place));
 }
 
 // A thread may have several classes of items under way, while the others' segments are full of what is worth keeping.
@@ -72,8 +70,9 @@ void SegCache::prefetch_item(std::uint64_t hash) const noexcept { store_->prefet
 std::optional<Item> SegCache::get(const Key& key) noexcept {
   const std::optional<Place> place = store_->look_up(hash_of(key), key.text);
   if (!place) return std::nullopt;
+  std::optional<Item> item = view(*store_, *place);  // first: then the words it reads are known from the look-up
   store_->count_hit(store_->segments().item(*place));
-  return view(*store_, *place);
+  return item;
 }
 
 std::optional<Item> SegCache::peek(const Key& key) noexcept {
@@ -111,7 +110,7 @@ std::optional<WriteResult> SegCache::try_write(Attempt& attempt, void* context, 
   using Status = WriteResult::Status;
   const Index::Hold hold = store_->hold(attempt.hash);
   const std::optional<Found> found = store_->find(hold, attempt.key);
-  const std::optional<Item> item = found ? std::optional(view(*store_, found->place)) : std::nullopt;
+  const std::optional<Item> item = found ? view(*store_, found->place) : std::nullopt;
   const Verdict verdict = decide(context, item ? &*item : nullptr);
   const std::uint64_t cas_before = item ? item->cas : 0;
   switch (verdict.kind) {
@@ -175,12 +174,12 @@ std::optional<bool> SegCache::try_touch(Attempt& attempt, std::uint32_t deadline
   }
   if (store_->extend(found->place, deadline, anywhere)) return true;
   if (anywhere) return false;
-  const Item item = view(*store_, found->place);
+  const std::optional<Item> item = view(*store_, found->place);
   const bool large = store_->segments().item(found->place).large();
   const Record record{.key = attempt.key,
-                      .front = item.value,
+                      .front = item->value,
                       .back = {},
-                      .flags = item.flags,
+                      .flags = item->flags,
                       .deadline = deadline,
                       .block_of = large ? std::optional(found->place) : std::nullopt};
   if (attempt.append(*store_, hold, found, record)) return true;

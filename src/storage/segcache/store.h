@@ -73,11 +73,11 @@ class Store {
   void prefetch_item(std::uint64_t hash) const noexcept { index_.prefetch_item(hash); }
   // The live item with that key.
   [[nodiscard]] std::optional<Place> look_up(std::uint64_t hash, std::string_view key) const noexcept {
-    const std::optional<Slot> slot = index_.look_up(hash, key);
-    if (!slot || segments_.deadline(place_of(*slot)) <= shared_->now_sec.load(std::memory_order_relaxed)) {
+    const Slot slot = index_.look_up(hash, key);
+    if (slot.empty() || segments_.deadline(place_of(slot)) <= shared_->now_sec.load(std::memory_order_relaxed)) {
       return std::nullopt;
     }
-    return place_of(*slot);
+    return place_of(slot);
   }
   void count_hit(ItemHeader& item) noexcept {
     const auto after = [this](Heat heat) {
