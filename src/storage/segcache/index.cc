@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/check.h"
+#include "base/scan.h"
 
 namespace pelikan::storage::segcache {
 namespace {
@@ -56,7 +57,7 @@ void Index::prefetch_item(std::uint64_t hash) const noexcept {
     for (std::uint32_t found = bucket->with_tag(tag); found != 0; found &= found - 1) {
       const SlotCell& cell = bucket->slots[lowest_bit(found)];
       const Slot slot = cell.get();
-      if (slot.tag() == tag && segments_.current(slot, epoch) && segments_.item(slot).key() == key)
+      if (slot.tag() == tag && segments_.current(slot, epoch) && same_text(segments_.item(slot).key(), key))
         return {&cell, slot};
     }
     bucket = next(*bucket);

@@ -90,22 +90,35 @@ class ItemHeader {
     if (after != heat) (void)replace_state(before, (before & ~kHeatMask) | after, shared);
   }
 
-  [[nodiscard]] std::string_view key() const noexcept { return {bytes() + flags_bytes(), key_bytes()}; }
-  [[nodiscard]] std::string_view value() const noexcept {
-    if (large()) return large_value().view();
-    return {bytes() + flags_bytes() + key_bytes(), value_field()};
+  // What follows the header. `value`: its bytes, or of a large item the LargeValue.
+  struct Content {
+    std::uint32_t flags = 0;
+    std::string_view key;
+    std::string_view value;
+    bool large = false;
+  };
+  // By one look at the sizes.
+  [[nodiscard]] Content content() const noexcept {
+    const std::uint32_t sizes = this->sizes();
+    const char* at = bytes();
+    std::uint32_t flags = 0;
+    if ((sizes & kFlagsBit) != 0) {
+      std::memcpy(&flags, at, sizeof(flags));
+      at += sizeof(flags);
+    }
+    const std::uint32_t key_bytes = sizes & kKeyBytesMax;
+    const std::uint32_t field = (sizes >> kKeyLengthBits) & kLarge;
+    const bool large = field == kLarge;
+    return {flags, {at, key_bytes}, {at + key_bytes, large ? sizeof(LargeValue) : field}, large};
+  }
+  [[nodiscard]] std::string_view key() const noexcept { return content().key; }
+  [[nodiscard]] std::string_view value() const noexcept { return value_of(content()); }
+  [[nodiscard]] static std::string_view value_of(const Content& content) noexcept {
+    return content.large ? large_value_of(content).view() : content.value;
   }
   // REQUIRES: large().
-  [[nodiscard]] LargeValue large_value() const noexcept {
-    LargeValue value;
-    std::memcpy(static_cast<void*>(&value), bytes() + flags_bytes() + key_bytes(), sizeof(value));
-    return value;
-  }
-  [[nodiscard]] std::uint32_t flags() const noexcept {
-    std::uint32_t flags = 0;
-    if (has_flags()) std::memcpy(&flags, bytes(), sizeof(flags));
-    return flags;
-  }
+  [[nodiscard]] LargeValue large_value() const noexcept { return large_value_of(content()); }
+  [[nodiscard]] std::uint32_t flags() const noexcept { return content().flags; }
   // What it takes of its segment.
   [[nodiscard]] std::uint32_t total_bytes() const noexcept;
 
@@ -133,6 +146,11 @@ class ItemHeader {
   static constexpr std::uint32_t kDeadBit = 1U << 31;
   static constexpr std::uint32_t kHeatMask = (1U << kHeatBits) - 1;
 
+  [[nodiscard]] static LargeValue large_value_of(const Content& content) noexcept {
+    LargeValue value;
+    std::memcpy(static_cast<void*>(&value), content.value.data(), sizeof(value));
+    return value;
+  }
   [[nodiscard]] std::uint32_t sizes() const noexcept { return sizes_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint32_t value_field() const noexcept { return (sizes() >> kKeyLengthBits) & kLarge; }
   // What lies behind the key.

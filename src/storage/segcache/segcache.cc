@@ -10,13 +10,15 @@
 namespace pelikan::storage::segcache {
 namespace {
 
-// Made in the place where the caller wants it, never copied: the copy would wait for the words to be stored.
-[[gnu::always_inline]] inline std::optional<Item> view(const Store& store, Place place) noexcept {
-  const Segments& segments = store.segments();
-  const ItemHeader& item = segments.item(place);
-  const std::uint32_t deadline = segments.deadline(place);
-  return std::optional<Item>(std::in_place, item.key(), item.value(), item.flags(), deadline == kNever ? 0 : deadline,
-                             segments.cas_token(place));
+// Made word by word in the place where it is wanted: what copies two words at once waits until both have been stored.
+[[gnu::always_inline]] inline void view(const Located& found, std::optional<Item>& made) noexcept {
+  const ItemHeader::Content content = found.item.content();
+  Item& item = made.emplace();
+  item.key = {content.key.data(), content.key.size()};
+  item.value = ItemHeader::value_of(content);
+  item.flags = content.flags;
+  item.expire_at = found.deadline == kNever ? 0 : found.deadline;
+  item.cas = found.cas_token();
 }
 
 // A thread may have several classes of items under way, while the others' segments are full of what is worth keeping.
@@ -68,17 +70,18 @@ std::uint64_t SegCache::prefetch(std::string_view key) const noexcept {
 void SegCache::prefetch_item(std::uint64_t hash) const noexcept { store_->prefetch_item(hash); }
 
 std::optional<Item> SegCache::get(const Key& key) noexcept {
-  const std::optional<Place> place = store_->look_up(hash_of(key), key.text);
-  if (!place) return std::nullopt;
-  std::optional<Item> item = view(*store_, *place);  // first: then the words it reads are known from the look-up
-  store_->count_hit(store_->segments().item(*place));
+  std::optional<Item> item;
+  store_->look_up(hash_of(key), key.text, [&](const Located& found) {
+    store_->count_hit(found.item);
+    view(found, item);
+  });
   return item;
 }
 
 std::optional<Item> SegCache::peek(const Key& key) noexcept {
-  const std::optional<Place> place = store_->look_up(hash_of(key), key.text);
-  if (!place) return std::nullopt;
-  return view(*store_, *place);
+  std::optional<Item> item;
+  store_->look_up(hash_of(key), key.text, [&](const Located& found) { view(found, item); });
+  return item;
 }
 
 // A write that is tried until there is room for it, each time from the beginning.
@@ -110,7 +113,8 @@ std::optional<WriteResult> SegCache::try_write(Attempt& attempt, void* context, 
   using Status = WriteResult::Status;
   const Index::Hold hold = store_->hold(attempt.hash);
   const std::optional<Found> found = store_->find(hold, attempt.key);
-  const std::optional<Item> item = found ? view(*store_, found->place) : std::nullopt;
+  std::optional<Item> item;
+  if (found) view(store_->segments().locate(found->place), item);
   const Verdict verdict = decide(context, item ? &*item : nullptr);
   const std::uint64_t cas_before = item ? item->cas : 0;
   switch (verdict.kind) {
@@ -174,14 +178,15 @@ std::optional<bool> SegCache::try_touch(Attempt& attempt, std::uint32_t deadline
   }
   if (store_->extend(found->place, deadline, anywhere)) return true;
   if (anywhere) return false;
-  const std::optional<Item> item = view(*store_, found->place);
-  const bool large = store_->segments().item(found->place).large();
+  const Located older = store_->segments().locate(found->place);
+  std::optional<Item> item;
+  view(older, item);
   const Record record{.key = attempt.key,
                       .front = item->value,
                       .back = {},
                       .flags = item->flags,
                       .deadline = deadline,
-                      .block_of = large ? std::optional(found->place) : std::nullopt};
+                      .block_of = older.item.large() ? std::optional(found->place) : std::nullopt};
   if (attempt.append(*store_, hold, found, record)) return true;
   return std::nullopt;
 }
@@ -207,20 +212,22 @@ bool SegCache::fits(std::size_t key_bytes, std::size_t value_bytes) const noexce
 }
 
 std::optional<Item> SegCache::next(Cursor& cursor) const noexcept {
+  std::optional<Item> item;
   const Segments& segments = store_->segments();
   for (; cursor.segment < segments.count(); ++cursor.segment, cursor.offset = 0) {
     const SegmentHeader& at = segments.header(cursor.segment);
     if (!segments.in_use(at)) continue;
     const std::uint32_t end = at.written().bytes;
     while (cursor.offset < end) {
-      if (++cursor.scanned > kVisitScanMax) return std::nullopt;
-      const Place place{cursor.segment, cursor.offset};
-      const ItemHeader& item = segments.item(place);
-      cursor.offset += item.total_bytes();
-      if (!item.dead() && segments.deadline(place) > store_->now_sec()) return view(*store_, place);
+      if (++cursor.scanned > kVisitScanMax) return item;
+      const Located found = segments.locate({cursor.segment, cursor.offset});
+      cursor.offset += found.item.total_bytes();
+      if (found.item.dead() || found.deadline <= store_->now_sec()) continue;
+      view(found, item);
+      return item;
     }
   }
-  return std::nullopt;
+  return item;
 }
 
 Stats SegCache::stats() const noexcept {

@@ -169,6 +169,19 @@ struct Place {
 };
 [[nodiscard]] constexpr Place place_of(Slot slot) noexcept { return {slot.segment(), slot.offset()}; }
 
+// An item and its segment, as they were when they were looked at: so nothing is looked for or worked out twice.
+struct Located {
+  Place place;
+  ItemHeader& item;
+  const SegmentHeader& segment;
+  std::uint32_t deadline;
+
+  // Never 0: sequences count from 1.
+  [[nodiscard]] std::uint64_t cas_token() const noexcept {
+    return (segment.sequence << kSlotOffsetBits) | (place.offset / kSlotUnitBytes);
+  }
+};
+
 struct SegmentList {
   SegmentId head = kNoSegment;
   SegmentId tail = kNoSegment;
@@ -222,18 +235,17 @@ class Segments {
     const SegmentHeader& at = headers_[slot.segment()];
     return slot.generation() == (at.generation.load(std::memory_order_acquire) & 0xFF) && at.epoch == epoch;
   }
-  [[nodiscard]] std::uint32_t deadline(Place place) const noexcept {
+  [[nodiscard]] Located locate(Place place) const noexcept {
     const SegmentHeader& at = headers_[place.segment];
-    return decode_expiry(item(place).expiry_code(), at.base_sec, at.shift);
+    ItemHeader& item = this->item(place);
+    return {place, item, at, decode_expiry(item.expiry_code(), at.base_sec, at.shift)};
   }
+  [[nodiscard]] std::uint32_t deadline(Place place) const noexcept { return locate(place).deadline; }
   [[nodiscard]] Slot slot(std::uint64_t hash, Place place) const noexcept {
     const std::uint32_t generation = headers_[place.segment].generation.load(std::memory_order_relaxed);
     return Slot::make(Slot::tag_of(hash), generation, place.segment, place.offset);
   }
-  // Never 0: sequences count from 1.
-  [[nodiscard]] std::uint64_t cas_token(Place place) const noexcept {
-    return (headers_[place.segment].sequence << kSlotOffsetBits) | (place.offset / kSlotUnitBytes);
-  }
+  [[nodiscard]] std::uint64_t cas_token(Place place) const noexcept { return locate(place).cas_token(); }
   // f(Place, ItemHeader&) on every item of the segment that is not dead, in the order of writing, from `offset` on.
   // Where it ended: when f says no, behind that item.
   template <class F>

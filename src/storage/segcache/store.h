@@ -71,13 +71,13 @@ class Store {
   [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return index_.hash(key); }
   void prefetch_bucket(std::uint64_t hash) const noexcept { index_.prefetch_bucket(hash); }
   void prefetch_item(std::uint64_t hash) const noexcept { index_.prefetch_item(hash); }
-  // The live item with that key.
-  [[nodiscard]] std::optional<Place> look_up(std::uint64_t hash, std::string_view key) const noexcept {
+  // Calls f(const Located&) on the live item with that key, if there is one.
+  template <class F>
+  void look_up(std::uint64_t hash, std::string_view key, F&& f) const noexcept {
     const Slot slot = index_.look_up(hash, key);
-    if (slot.empty() || segments_.deadline(place_of(slot)) <= shared_->now_sec.load(std::memory_order_relaxed)) {
-      return std::nullopt;
-    }
-    return place_of(slot);
+    if (slot.empty()) return;
+    const Located found = segments_.locate(place_of(slot));
+    if (found.deadline > shared_->now_sec.load(std::memory_order_relaxed)) f(found);
   }
   void count_hit(ItemHeader& item) noexcept {
     const auto after = [this](Heat heat) {
