@@ -2,7 +2,6 @@
 #include <array>
 #include <cstring>
 #include <limits>
-#include <optional>
 
 #include "base/bytes.h"
 #include "base/scan.h"
@@ -93,15 +92,14 @@ constexpr ParseResult kNotPlain{ParseStatus::kInvalid, 0};
 bool plain(const ParseResult& result) noexcept { return result.status != ParseStatus::kInvalid; }
 
 // Up to nine digits, so that every number fits 32 bits. `at` goes behind them.
-std::optional<std::uint32_t> take_digits(std::string_view bytes, std::size_t& at) noexcept {
+bool take_digits(std::string_view bytes, std::size_t& at, std::uint32_t& value) noexcept {
   constexpr std::size_t kDigitsMax = 9;
   const std::size_t begin = at;
-  std::uint32_t value = 0;
+  value = 0;
   while (at < bytes.size() && bytes[at] >= '0' && bytes[at] <= '9' && at - begin < kDigitsMax) {
     value = value * 10 + static_cast<std::uint32_t>(bytes[at++] - '0');
   }
-  if (at == begin) return std::nullopt;
-  return value;
+  return at != begin;
 }
 
 // `wanted` is a literal, so that it is compared in a register.
@@ -130,20 +128,19 @@ ParseResult parse_plain_get(std::string_view bytes, Request& request) noexcept {
 
 ParseResult parse_plain_set(std::string_view bytes, std::uint32_t value_bytes_max, Request& request) noexcept {
   std::size_t at = 0;
+  std::uint32_t exptime = 0;
+  std::uint32_t value_bytes = 0;
   if (!take(bytes, at, "set ") || !take_key(bytes, at, request.key) || !take(bytes, at, " ")) return kNotPlain;
-  const auto flags = take_digits(bytes, at);
-  if (!flags || !take(bytes, at, " ")) return kNotPlain;
-  const auto exptime = take_digits(bytes, at);
-  if (!exptime || !take(bytes, at, " ")) return kNotPlain;
-  const auto value_bytes = take_digits(bytes, at);
-  if (!value_bytes || !take(bytes, at, "\r\n") || *value_bytes > value_bytes_max) return kNotPlain;
-  const std::size_t total = at + *value_bytes + 2;
+  if (!take_digits(bytes, at, request.flags) || !take(bytes, at, " ")) return kNotPlain;
+  if (!take_digits(bytes, at, exptime) || !take(bytes, at, " ")) return kNotPlain;
+  if (!take_digits(bytes, at, value_bytes) || !take(bytes, at, "\r\n")) return kNotPlain;
+  if (value_bytes > value_bytes_max) return kNotPlain;
+  const std::size_t total = at + value_bytes + 2;
   if (bytes.size() < total) return {ParseStatus::kNeedMore, total};
   if (bytes.substr(total - 2, 2) != "\r\n") return kNotPlain;
   request.command = Command::kSet;
-  request.flags = *flags;
-  request.exptime = static_cast<std::int32_t>(*exptime);
-  request.value = bytes.substr(at, *value_bytes);
+  request.exptime = static_cast<std::int32_t>(exptime);
+  request.value = bytes.substr(at, value_bytes);
   return {ParseStatus::kDone, total};
 }
 
@@ -282,6 +279,7 @@ ParseResult Protocol::parse(std::string_view bytes, Request& request) noexcept {
     return result;
   }
   request.key = {};
+  request.flags = 0;
   const std::string_view fresh = bytes.substr(std::min<std::size_t>(searched_bytes_, bytes.size()));
   const std::size_t newline = fresh.find('\n');
   if (newline == std::string_view::npos) return parse_unterminated(bytes);

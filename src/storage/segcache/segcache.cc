@@ -86,25 +86,25 @@ std::optional<Item> SegCache::peek(const Key& key) noexcept {
 
 // A write that is tried until there is room for it, each time from the beginning.
 struct SegCache::Attempt {
-  std::string_view key;
+  const Key& key;
   std::uint64_t hash;
   std::optional<Start> start_of_new = {};  // asked for once: the policy forgets what it was asked about
   Wanted wanted = {};
 
   // Under the hold: writes the item in the place of the older one, if there is any.
   std::optional<Place> append(Store& store, const Index::Hold& hold, const std::optional<Found>& older,
-                              Record record) noexcept;
+                              Record& record) noexcept;
 };
 
 WriteResult SegCache::write(const Key& key, void* context, Decide decide) noexcept {
-  Attempt attempt{.key = key.text, .hash = hash_of(key)};
+  Attempt attempt{.key = key, .hash = hash_of(key)};
   while (true) {
     const std::optional<WriteResult> result = try_write(attempt, context, decide);
     store_->settle();
     if (!result && store_->open_for(attempt.wanted)) continue;
     store_->give_up_prepared();
     if (result) return *result;
-    const std::optional<Item> kept = peek(Key(attempt.key, attempt.hash));
+    const std::optional<Item> kept = peek(Key(key.text, attempt.hash));
     return {WriteResult::Status::kNoSpace, kept ? kept->cas : 0};
   }
 }
@@ -112,9 +112,9 @@ WriteResult SegCache::write(const Key& key, void* context, Decide decide) noexce
 std::optional<WriteResult> SegCache::try_write(Attempt& attempt, void* context, Decide decide) noexcept {
   using Status = WriteResult::Status;
   const Index::Hold hold = store_->hold(attempt.hash);
-  const std::optional<Found> found = store_->find(hold, attempt.key);
+  const std::optional<Found> found = store_->find(hold, attempt.key.text);
   std::optional<Item> item;
-  if (found) view(store_->segments().locate(found->place), item);
+  if (found) view(store_->segments().locate(found->place()), item);
   const Verdict verdict = decide(context, item ? &*item : nullptr);
   const std::uint64_t cas_before = item ? item->cas : 0;
   switch (verdict.kind) {
@@ -124,7 +124,7 @@ std::optional<WriteResult> SegCache::try_write(Attempt& attempt, void* context, 
       return WriteResult{Status::kErased, 0};
     case Verdict::Kind::kStore: break;
   }
-  if (!fits(attempt.key.size(), verdict.front.size() + verdict.back.size())) {
+  if (!fits(attempt.key.text.size(), verdict.front.size() + verdict.back.size())) {
     return WriteResult{Status::kTooLarge, cas_before};
   }
   const std::uint32_t deadline = to_deadline(verdict.expire_at);
@@ -132,17 +132,20 @@ std::optional<WriteResult> SegCache::try_write(Attempt& attempt, void* context, 
     if (found) store_->erase(*found);
     return WriteResult{Status::kStored, 0};
   }
-  const std::optional<Place> made = attempt.append(
-      *store_, hold, found,
-      {.key = attempt.key, .front = verdict.front, .back = verdict.back, .flags = verdict.flags, .deadline = deadline});
+  Record record{.key = attempt.key.text,
+                .front = verdict.front,
+                .back = verdict.back,
+                .flags = verdict.flags,
+                .deadline = deadline};
+  const std::optional<Place> made = attempt.append(*store_, hold, found, record);
   if (!made) return std::nullopt;
   return WriteResult{Status::kStored, store_->segments().cas_token(*made)};
 }
 
 std::optional<Place> SegCache::Attempt::append(Store& store, const Index::Hold& hold, const std::optional<Found>& older,
-                                               Record record) noexcept {
+                                               Record& record) noexcept {
   if (!older && !start_of_new) start_of_new = store.start_of_new(hash);
-  record.start = older ? store.start_of_next(older->place) : *start_of_new;
+  record.start = older ? store.start_of_next(older->place()) : *start_of_new;
   const std::optional<Place> made = store.append(hold, record);
   if (made) {
     store.publish(hold, older, *made);
@@ -150,15 +153,15 @@ std::optional<Place> SegCache::Attempt::append(Store& store, const Index::Hold& 
   }
   wanted = store.wanted_for(record);
   if (older) {
-    const std::string_view before = store.segments().item(older->place).value();
-    wanted.keep = older->place.segment;
+    const std::string_view before = store.segments().item(older->place()).value();
+    wanted.keep = older->place().segment;
     wanted.keep_is_read = views(record.front, before) || views(record.back, before);
   }
   return made;
 }
 
 bool SegCache::touch(const Key& key, std::uint32_t expire_at) noexcept {
-  Attempt attempt{.key = key.text, .hash = hash_of(key)};
+  Attempt attempt{.key = key, .hash = hash_of(key)};
   bool anywhere = false;  // there is no room to write it anew
   while (true) {
     const std::optional<bool> result = try_touch(attempt, to_deadline(expire_at), anywhere);
@@ -170,23 +173,23 @@ bool SegCache::touch(const Key& key, std::uint32_t expire_at) noexcept {
 
 std::optional<bool> SegCache::try_touch(Attempt& attempt, std::uint32_t deadline, bool anywhere) noexcept {
   const Index::Hold hold = store_->hold(attempt.hash);
-  const std::optional<Found> found = store_->find(hold, attempt.key);
+  const std::optional<Found> found = store_->find(hold, attempt.key.text);
   if (!found) return false;
   if (deadline <= store_->now_sec()) {
     store_->erase(*found);
     return true;
   }
-  if (store_->extend(found->place, deadline, anywhere)) return true;
+  if (store_->extend(found->place(), deadline, anywhere)) return true;
   if (anywhere) return false;
-  const Located older = store_->segments().locate(found->place);
+  const Located older = store_->segments().locate(found->place());
   std::optional<Item> item;
   view(older, item);
-  const Record record{.key = attempt.key,
-                      .front = item->value,
-                      .back = {},
-                      .flags = item->flags,
-                      .deadline = deadline,
-                      .block_of = older.item.large() ? std::optional(found->place) : std::nullopt};
+  Record record{.key = attempt.key.text,
+                .front = item->value,
+                .back = {},
+                .flags = item->flags,
+                .deadline = deadline,
+                .block_of = older.item.large() ? std::optional(found->place()) : std::nullopt};
   if (attempt.append(*store_, hold, found, record)) return true;
   return std::nullopt;
 }

@@ -299,11 +299,12 @@ class Segments {
 
   // --- the owner of an open segment, or room for a target ---
 
-  // Where a new item of that size goes. Nothing when the segment has no room for it.
-  [[nodiscard]] std::optional<Place> room_for(SegmentId id, std::uint32_t bytes) const noexcept {
-    const std::uint32_t offset = headers_[id].write_offset.load(std::memory_order_relaxed);
-    if (bytes > segment_bytes_ - offset) return std::nullopt;
-    return Place{id, offset};
+  // Where a new item goes, and whether there is room for one of that size.
+  [[nodiscard]] Place end_of(SegmentId id) const noexcept {
+    return {id, headers_[id].write_offset.load(std::memory_order_relaxed)};
+  }
+  [[nodiscard]] bool has_room(SegmentId id, std::uint32_t bytes) const noexcept {
+    return bytes <= segment_bytes_ - end_of(id).offset;
   }
   // It has been written there, and counts as live.
   void wrote(Place place, std::uint32_t bytes) noexcept {

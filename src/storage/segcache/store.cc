@@ -135,18 +135,18 @@ void Store::settle_noted() noexcept {
 std::optional<Found> Store::find(const Index::Hold& hold, std::string_view key) noexcept {
   SlotCell* cell = index_.find(hold, key);
   if (cell == nullptr) return std::nullopt;
-  const Place place = place_of(cell->get());
-  if (segments_.deadline(place) > now_sec_) return Found{cell, place};
+  const Found found{cell, cell->get()};
+  if (segments_.deadline(found.place()) > now_sec_) return found;
   cell->set({});
   metrics_.hash_remove.add();
-  if (retire(place)) metrics_.item_expire.add();
+  if (retire(found.place())) metrics_.item_expire.add();
   return std::nullopt;
 }
 
 bool Store::takes(SegmentId id, std::uint32_t epoch, const Wanted& wanted) const noexcept {
   if (id == kNoSegment) return false;
   const SegmentHeader& at = segments_.header(id);
-  return at.epoch == epoch && segments_.room_for(id, wanted.bytes) &&
+  return at.epoch == epoch && segments_.has_room(id, wanted.bytes) &&
          encode_expiry(wanted.deadline, at.base_sec, at.shift);
 }
 
@@ -168,7 +168,7 @@ std::optional<Place> Store::append(const Index::Hold& hold, const Record& record
   if (record.block_of && !segments_.claim_block(*record.block_of)) return std::nullopt;
 
   SegmentHeader& at = segments_.header(id);
-  const Place place = *segments_.room_for(id, bytes);
+  const Place place = segments_.end_of(id);
   const std::uint32_t code = *encode_expiry(record.deadline, at.base_sec, at.shift);
   const bool large = wanted.block_bytes != 0 || record.block_of;
   auto* item = new (&segments_.item(place))
@@ -194,7 +194,7 @@ void Store::publish(const Index::Hold& hold, const std::optional<Found>& older, 
   const Slot made = segments_.slot(hold.hash(), place);
   if (older) {
     older->cell->set(made);
-    if (retire(older->place)) metrics_.item_replace.add();
+    if (retire(older->place())) metrics_.item_replace.add();
     return;
   }
   metrics_.hash_insert.add();
@@ -210,7 +210,7 @@ void Store::publish(const Index::Hold& hold, const std::optional<Found>& older, 
 void Store::erase(const Found& found) noexcept {
   found.cell->set({});
   metrics_.hash_remove.add();
-  if (retire(found.place)) metrics_.item_delete.add();
+  if (retire(found.place())) metrics_.item_delete.add();
 }
 
 bool Store::extend(Place place, std::uint32_t deadline, bool anywhere) noexcept {

@@ -53,7 +53,9 @@ struct Wanted {
 // An item in the index, for as long as its chain is held.
 struct Found {
   SlotCell* cell;
-  Place place;
+  Slot slot;
+
+  [[nodiscard]] Place place() const noexcept { return place_of(slot); }
 };
 
 class Store {

@@ -215,20 +215,20 @@ bool Store::relocate(Place from, SegmentId target, Heat heat) noexcept {
   }
   if (target == kNoSegment) return false;
   const std::uint32_t bytes = item.total_bytes();
-  const std::optional<Place> to = segments_.room_for(target, bytes);
+  const Place to = segments_.end_of(target);
   SegmentHeader& at = segments_.header(target);
   const std::optional<std::uint32_t> code = encode_expiry(deadline, at.base_sec, at.shift);
   // Between two steps of an examination all may be flushed: what was before that must not get into what comes after.
-  if (!to || !code || segments_.header(from.segment).epoch != at.epoch) return false;
-  item.copy_to(&segments_.item(*to), *code, heat);
+  if (!segments_.has_room(target, bytes) || !code || segments_.header(from.segment).epoch != at.epoch) return false;
+  item.copy_to(&segments_.item(to), *code, heat);
   if (item.large()) {
     CHECK(segments_.claim_block(from));
-    segments_.wrote_large(*to);
+    segments_.wrote_large(to);
   }
   at.last_deadline.raise(deadline, several_);
-  segments_.wrote(*to, bytes);
+  segments_.wrote(to, bytes);
   count(at, {.live_items = 1, .live_bytes = bytes, .written_items = 1, .written_bytes = bytes});
-  cell->set(segments_.slot(hold.hash(), *to));
+  cell->set(segments_.slot(hold.hash(), to));
   drop(from);
   metrics_.item_relink.add();
   return true;
