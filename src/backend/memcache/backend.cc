@@ -176,11 +176,11 @@ bool MemcacheBackend::send_value(const Request& request, Reply& reply) {
   const std::uint32_t expire_at = touches ? deadline_of(request.exptime, now_, time_type_) : kNever;
   const auto send = [&](const Item& item) {
     reply({.kind = with_cas ? Response::Kind::kValueCas : Response::Kind::kValue,
-           .last = request.last_key,
            .flags = item.flags,
            .number = item.cas,
            .key = request.key,
-           .text = {item.value.data(), item.value.size()}});
+           .text = {item.value.data(), item.value.size()},
+           .last = request.last_key});
   };
   if (touches && expire_at == kPast) {  // in one step, so that what goes is what was sent
     bool found = false;

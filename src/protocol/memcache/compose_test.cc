@@ -10,6 +10,8 @@ namespace {
 TEST(Compose, WritesEachKind) {
   using Kind = Response::Kind;
   constexpr std::uint64_t kMax64 = std::numeric_limits<std::uint64_t>::max();
+  const std::string value(120, 'v');
+  const std::string long_reply = "VALUE k 10 120 9\r\n" + value + "\r\nEND\r\n";
   struct Row {
     Response response;
     std::string_view bytes;
@@ -19,6 +21,8 @@ TEST(Compose, WritesEachKind) {
       {{Kind::kValue, 0, 7, "k", ""}, "VALUE k 0 0\r\n\r\n"},
       {{Kind::kValue, 4294967295, 0, "key", "a\r\nb"}, "VALUE key 4294967295 4\r\na\r\nb\r\n"},
       {{Kind::kValueCas, 1, kMax64, "k", "v"}, "VALUE k 1 1 18446744073709551615\r\nv\r\n"},
+      {{Kind::kValue, 7, 0, "k", "v", true}, "VALUE k 7 1\r\nv\r\nEND\r\n"},
+      {{Kind::kValueCas, 10, 9, "k", value, true}, long_reply},
       {Response::of_number(kMax64), "18446744073709551615\r\n"},
       {{Kind::kVersion, 0, 0, "", "1.2.3"}, "VERSION 1.2.3\r\n"},
       {Response::stat("a", "b"), "STAT a b\r\n"},

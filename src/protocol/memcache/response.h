@@ -48,11 +48,11 @@ struct Response {
   enum class Kind : std::uint8_t { kText, kValue, kValueCas, kNumber, kVersion, kStat, kStatNumber, kBinary };
 
   Kind kind = Kind::kText;
-  bool last = false;  // of a read's values: the reply is complete with it
   std::uint32_t flags = 0;
   std::uint64_t number = 0;
   std::string_view key = {};
   std::string_view text = {};
+  bool last = false;  // kValue, kValueCas: nothing follows of that reply
 
   static Response line(std::string_view whole_line) noexcept { return {.text = whole_line}; }
   static Response of_number(std::uint64_t number) noexcept { return {.kind = Kind::kNumber, .number = number}; }

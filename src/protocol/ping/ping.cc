@@ -5,6 +5,9 @@
 namespace pelikan::protocol::ping {
 
 ParseResult Protocol::parse(std::string_view bytes, Request&) {
+  constexpr std::string_view kAsUsual = "PING\r\n";
+  if (bytes.starts_with(kAsUsual)) [[likely]]
+    return {ParseStatus::kDone, kAsUsual.size()};
   constexpr std::string_view kPing = "ping";
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     const char c = bytes[i];
@@ -15,7 +18,5 @@ ParseResult Protocol::parse(std::string_view bytes, Request&) {
   }
   return {ParseStatus::kNeedMore, 0};
 }
-
-void Protocol::compose(const Response&, Buffer& out) { out.append("PONG\r\n"); }
 
 }  // namespace pelikan::protocol::ping

@@ -9,7 +9,7 @@ struct Protocol {
   struct Request {};
   struct Response {};
   [[nodiscard]] static ParseResult parse(std::string_view bytes, Request& request);
-  static void compose(const Response& response, Buffer& out);
+  static void compose(const Response&, Buffer& out) { out.append("PONG\r\n"); }
 };
 static_assert(pelikan::Protocol<Protocol>);
 

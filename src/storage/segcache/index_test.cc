@@ -32,15 +32,12 @@ class Items {
  private:
   Place write(const std::string& key) {
     const auto bytes = static_cast<std::uint32_t>(item_bytes(key.size(), 0, false));
-    std::optional<Place> place = open_ == kNoSegment ? std::nullopt : segments_.room_for(open_, bytes);
-    if (!place) {
-      open_ = segments_.open_new(kNeverClass, 1, 0);
-      place = segments_.room_for(open_, bytes);
-    }
-    auto* item = new (&segments_.item(*place)) ItemHeader(key.size(), 0, false, kExpiryNever);
+    if (open_ == kNoSegment || !segments_.has_room(open_, bytes)) open_ = segments_.open_new(kNeverClass, 1, 0);
+    const Place place = segments_.end_of(open_);
+    auto* item = new (&segments_.item(place)) ItemHeader(key.size(), 0, false, kExpiryNever);
     item->fill(0, key, {}, {});
-    segments_.wrote(*place, bytes);
-    return *place;
+    segments_.wrote(place, bytes);
+    return place;
   }
 
   Segments& segments_;
@@ -54,9 +51,7 @@ class SharedIndexTest : public ::testing::Test {
   [[nodiscard]] Slot slot(std::size_t i, std::size_t version) const {
     return segments_.slot(index_.hash(items_.key(i)), items_.place(i, version));
   }
-  [[nodiscard]] Slot look_up(std::size_t i) const {
-    return index_.look_up(index_.hash(items_.key(i)), items_.key(i));
-  }
+  [[nodiscard]] Slot look_up(std::size_t i) const { return index_.look_up(index_.hash(items_.key(i)), items_.key(i)); }
   void put(std::size_t i, std::size_t version) {
     index_.grow(++puts_);  // more often than needed: splitting is what is tested
     const Index::Hold hold(index_, index_.hash(items_.key(i)));

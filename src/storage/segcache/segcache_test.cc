@@ -46,7 +46,7 @@ TEST(Generation, ComesRoundAfter256Releases) {
   const KeyHash hash(1);
   Index index(segments, hash, 1, 1);
   const SegmentId id = segments.open_new(0, 1, 0);
-  const Place place = *segments.room_for(id, 12);
+  const Place place = segments.end_of(id);
   new (&segments.item(place)) ItemHeader(1, 0, false, 0);
   segments.item(place).fill(0, "k", {}, {});
   const Slot slot = segments.slot(hash("k"), place);
@@ -62,7 +62,8 @@ TEST(Generation, ComesRoundAfter256Releases) {
     }
   }
   index.sweep(1);
-  EXPECT_FALSE(index.look_up(hash("k"), "k").empty()) << "a slot that looks current survives a sweep: it must come in time";
+  EXPECT_FALSE(index.look_up(hash("k"), "k").empty())
+      << "a slot that looks current survives a sweep: it must come in time";
 }
 
 // Three segments recycled tens of thousands of times, an index so large that slots lie about for long, an item that is
@@ -292,7 +293,7 @@ TEST(Index, LosesTheColdestWhenItIsFull) {
   for (std::uint64_t i = 0;; ++i) {
     const std::string key = number(i);
     const auto bytes = static_cast<std::uint32_t>(item_bytes(key.size(), 0, false));
-    const Place place = *segments.room_for(id, bytes);
+    const Place place = segments.end_of(id);
     auto* item = new (&segments.item(place)) ItemHeader(key.size(), 0, false, kExpiryNever);
     item->fill(0, key, {}, {});
     item->set_heat(i == 13 ? 1 : 2);
