@@ -46,6 +46,7 @@ template class Option<double>;
 template class Option<std::string>;
 template class Option<Size>;
 template class Option<Duration>;
+template class Option<ShortDuration>;
 template class Option<List>;
 
 void Config::add(Section& section) {

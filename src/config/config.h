@@ -10,7 +10,8 @@
 //   config::Config config{server, worker};     // loading, --set, --print-config and --help walk these
 //   ... worker.threads() ...
 //
-// T is bool, std::uint64_t, std::int64_t, double, std::string, config::Size, config::Duration or config::List.
+// T is bool, std::uint64_t, std::int64_t, double, std::string, config::Size, config::Duration, config::ShortDuration or
+// config::List.
 // Two sections may share a name (the parts of one table that belong to different modules); an option wins over an
 // Ignored of the same name.
 // Owner:   main. Threads: written before any thread starts, read by all after; reread() on any.
@@ -253,6 +254,7 @@ extern template class Option<double>;
 extern template class Option<std::string>;
 extern template class Option<Size>;
 extern template class Option<Duration>;
+extern template class Option<ShortDuration>;
 extern template class Option<List>;
 
 }  // namespace pelikan::config

@@ -18,6 +18,7 @@ struct Options : config::Section {
   config::Option<std::string> text{this, "text", "", "a text"};
   config::Option<config::Size> size{this, "size", config::kMiB, "a size"};
   config::Option<config::Duration> time{this, "time", config::Duration(100), "a time"};
+  config::Option<config::ShortDuration> short_time{this, "short_time", config::ShortDuration(50), "a short time"};
   config::Option<config::List> list{this, "list", {}, "a list"};
 };
 

@@ -121,6 +121,42 @@ TEST(Config, ReadsSizesAndTimes) {
   }
 }
 
+TEST(Config, ReadsShortTimesToTheMicrosecond) {
+  struct Row {
+    Value value;
+    std::optional<std::int64_t> us;
+    std::optional<std::int64_t> ms;  // as an option that has no finer steps
+  };
+  const Row rows[] = {
+      {"50us", 50, {}},
+      {"50 US", 50, {}},
+      {"2000us", 2000, 2},
+      {"2ms", 2000, 2},
+      {"1s", 1'000'000, 1000},
+      {"7", 7000, 7},
+      {std::int64_t{7}, 7000, 7},
+      {std::int64_t{0}, 0, 0},
+      {std::int64_t{-1}, {}, {}},
+      {std::numeric_limits<std::int64_t>::min(), {}, {}},
+      {std::numeric_limits<std::int64_t>::max(), {}, {}},
+      {"18446744073709551615", {}, {}},
+      {"18446744073709551615us", {}, {}},
+      {"us", {}, {}},
+      {"1ns", {}, {}},
+      {true, {}, {}},
+  };
+  for (const Row& row : rows) {
+    SCOPED_TRACE(&row - rows);
+    const auto fine = Codec<ShortDuration>::read(row.value);
+    EXPECT_EQ(fine ? std::optional<std::int64_t>(fine->count()) : std::nullopt, row.us);
+    const auto coarse = Codec<Duration>::read(row.value);
+    EXPECT_EQ(coarse ? std::optional<std::int64_t>(coarse->count()) : std::nullopt, row.ms);
+  }
+  EXPECT_EQ(Codec<ShortDuration>::print(ShortDuration(1'050)), "\"1050us\"");
+  EXPECT_EQ(Codec<ShortDuration>::print(ShortDuration(3'000)), "\"3ms\"");
+  EXPECT_EQ(Codec<ShortDuration>::print(ShortDuration(0)), "\"0ms\"");
+}
+
 TEST(Config, SaysWhatIsWrongAndWhere) {
   struct Row {
     const char* toml;

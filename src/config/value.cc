@@ -23,28 +23,41 @@ struct Scale {
 constexpr std::array kSizes{Scale{"b", 1},      Scale{"kb", kKiB},  Scale{"kib", kKiB},
                             Scale{"mb", kMiB},  Scale{"mib", kMiB}, Scale{"gb", kGiB},
                             Scale{"gib", kGiB}, Scale{"tb", kTiB},  Scale{"tib", kTiB}};
-constexpr std::array kDurations{Scale{"ms", 1}, Scale{"s", 1000}, Scale{"m", 60'000}, Scale{"h", 3'600'000},
-                                Scale{"d", 86'400'000}};
+constexpr std::uint64_t kMicrosPerMilli = 1000;
+constexpr std::array kDurations{Scale{"us", 1},         Scale{"ms", kMicrosPerMilli}, Scale{"s", 1'000'000},
+                                Scale{"m", 60'000'000}, Scale{"h", 3'600'000'000},    Scale{"d", 86'400'000'000}};
 
-// "64MB": digits, at most one blank, a suffix or none (then the number is as it stands).
+// "64MB": digits, at most one blank, a suffix or none (then `plain` is the factor).
 template <std::size_t N>
-std::optional<std::uint64_t> scaled(std::string_view text, const std::array<Scale, N>& scales) {
+std::optional<std::uint64_t> scaled(std::string_view text, const std::array<Scale, N>& scales,
+                                    std::uint64_t plain = 1) {
   const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
   const std::optional<std::uint64_t> number = parse_decimal<std::uint64_t>(text.substr(0, digits));
-  if (!number || digits == text.size()) return number;
+  if (!number) return std::nullopt;
+  const auto times = [&](std::uint64_t factor) {
+    const bool fits = *number <= std::numeric_limits<std::uint64_t>::max() / factor;
+    return fits ? std::optional(*number * factor) : std::nullopt;
+  };
+  if (digits == text.size()) return times(plain);
   std::string_view rest = text.substr(digits);
   if (rest.starts_with(' ')) rest.remove_prefix(1);
   const std::string suffix = lower(rest);
   for (const Scale& scale : scales) {
-    if (scale.suffix != suffix) continue;
-    if (*number > std::numeric_limits<std::uint64_t>::max() / scale.factor) return std::nullopt;
-    return *number * scale.factor;
+    if (scale.suffix == suffix) return times(scale.factor);
   }
   return std::nullopt;
 }
 
 std::optional<std::uint64_t> not_negative(std::int64_t number) {
   return number < 0 ? std::nullopt : std::optional(static_cast<std::uint64_t>(number));
+}
+
+std::optional<ShortDuration> read_duration(const Value& value) {
+  constexpr std::uint64_t kMaxMicros = 100ULL * 365 * 86'400'000'000;  // a hundred years: safe to add to any clock
+  std::optional<std::uint64_t> micros;
+  if (const auto* number = std::get_if<std::int64_t>(&value)) micros = scaled(fmt::format("{}ms", *number), kDurations);
+  if (const auto* text = std::get_if<std::string>(&value)) micros = scaled(*text, kDurations, kMicrosPerMilli);
+  return micros && *micros <= kMaxMicros ? std::optional(ShortDuration(*micros)) : std::nullopt;
 }
 
 template <std::integral T>
@@ -219,12 +232,9 @@ const char* Codec<Duration>::type_name() {
 }
 template <>
 std::optional<Duration> Codec<Duration>::read(const Value& value) {
-  constexpr std::uint64_t kMaxMs = 100ULL * 365 * 86'400'000;  // a hundred years: safe to add to any clock
-  std::optional<std::uint64_t> ms;
-  if (const auto* number = std::get_if<std::int64_t>(&value)) ms = not_negative(*number);
-  if (const auto* text = std::get_if<std::string>(&value)) ms = scaled(*text, kDurations);
-  if (!ms || *ms > kMaxMs) return std::nullopt;
-  return Duration(*ms);
+  const auto given = read_duration(value);
+  const auto whole = given ? std::chrono::floor<Duration>(*given) : Duration(0);
+  return given && whole == *given ? std::optional(whole) : std::nullopt;
 }
 template <>
 std::string Codec<Duration>::print(const Duration& value) {
@@ -234,6 +244,20 @@ std::string Codec<Duration>::print(const Duration& value) {
     if (ms >= step.factor && ms % step.factor == 0) return fmt::format("\"{}{}\"", ms / step.factor, step.suffix);
   }
   return fmt::format("\"{}ms\"", ms);
+}
+
+template <>
+const char* Codec<ShortDuration>::type_name() {
+  return "a time such as \"50us\", \"1ms\", \"1s\", or milliseconds";
+}
+template <>
+std::optional<ShortDuration> Codec<ShortDuration>::read(const Value& value) {
+  return read_duration(value);
+}
+template <>
+std::string Codec<ShortDuration>::print(const ShortDuration& value) {
+  const auto whole = std::chrono::floor<Duration>(value);
+  return whole == value ? Codec<Duration>::print(whole) : fmt::format("\"{}us\"", value.count());
 }
 
 template <>

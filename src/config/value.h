@@ -28,6 +28,8 @@ struct Size {
 
 // A time span: "100ms", "30s", "5m", "2h", "1d"; a plain number is milliseconds.
 using Duration = std::chrono::milliseconds;
+// The same in finer steps: "50us"; a plain number is milliseconds here, too.
+using ShortDuration = std::chrono::microseconds;
 
 using List = std::vector<std::string>;
 
