@@ -1,12 +1,7 @@
 // The choice of the engine where io_uring works and where it is forbidden. The kernel's refusals are made with a
 // seccomp filter in a child process; no setting of this machine is needed.
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
-#include <cstddef>
 #include <cstring>
 
 #include "net/loop_test_kit.h"
@@ -16,18 +11,6 @@ namespace pelikan::net {
 namespace {
 
 using namespace testing;
-
-// From now on the system call fails in this process.
-bool forbid(long system_call, int error) {
-  sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(system_call), 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog program{.len = std::size(filter), .filter = filter};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
 
 bool echo_works(Engine engine) {
   LoopOptions options;
@@ -43,7 +26,7 @@ bool echo_works(Engine engine) {
 }
 
 int check_refusal(long system_call, int error, const char* step) {
-  if (!forbid(system_call, error)) return 1;
+  if (!forbid(system_call, SECCOMP_RET_ERRNO | static_cast<unsigned>(error))) return 1;
   const EngineChoice choice = choose_engine(Engine::kAuto);
   if (choice.engine != Engine::kEpoll) return 2;
   if (choice.reason != std::string(step) + ": " + std::strerror(error)) {
@@ -79,10 +62,7 @@ TEST(Engine, FallsBackToEpollWhereIoUringIsForbidden) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) ::_exit(check_refusal(refusal.system_call, refusal.error, refusal.step));
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    EXPECT_TRUE(WIFEXITED(status));
-    EXPECT_EQ(WEXITSTATUS(status), 0);
+    expect_success(child);
   }
 }
 
@@ -92,14 +72,11 @@ TEST(Engine, FallsBackWhereSubmittingFails) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    if (!forbid(SYS_io_uring_enter, EPERM)) ::_exit(1);
+    if (!forbid(SYS_io_uring_enter, SECCOMP_RET_ERRNO | EPERM)) ::_exit(1);
     const EngineChoice choice = choose_engine(Engine::kAuto);
     ::_exit(choice.engine == Engine::kEpoll && choice.reason.starts_with("multishot receive: ") ? 0 : 2);
   }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0);
+  expect_success(child);
 }
 
 TEST(Engine, IsTheOneAskedFor) {

@@ -21,7 +21,8 @@ constexpr std::uintptr_t kPortBit = 1;
 }  // namespace
 
 EpollLoop::EpollLoop(const LoopOptions& options)
-    : epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+    : poll_(options.busy_poll),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       receive_bytes_(options.receive_bytes),
       receive_buffer_(std::make_unique_for_overwrite<char[]>(options.receive_bytes)) {
   CHECK(options.receive_bytes > 0);
@@ -113,10 +114,17 @@ void EpollLoop::leave_when_idle(Stream& stream) {
 
 void EpollLoop::wait(int timeout_ms) {
   int timeout = queued_.empty() && departures_.empty() && accept_error_ == 0 ? timeout_ms : 0;
-  if (timeout != 0 && !wakeup_.begin_sleep()) timeout = 0;
-  const int count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout);
+  if (!poll_.ends_wait(timeout, wakeup_, [this] { return look(0); })) {
+    if (timeout != 0 && !wakeup_.begin_sleep()) timeout = 0;
+    look(timeout);
+  }
   wakeup_.end_sleep();
+}
+
+bool EpollLoop::look(int timeout_ms) {
+  const int count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout_ms);
   event_count_ = count > 0 ? static_cast<std::size_t>(count) : 0;
+  return count > 0;
 }
 
 std::size_t EpollLoop::dispatch() {

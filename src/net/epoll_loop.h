@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "net/busy_poll.h"
 #include "net/departures.h"
 #include "net/loop.h"
 #include "net/wakeup.h"
@@ -42,6 +43,7 @@ class EpollLoop final : public Loop {
   void wake() noexcept override { wakeup_.signal(); }
 
   [[nodiscard]] std::string_view engine_name() const noexcept override { return "epoll"; }
+  [[nodiscard]] const PollCounts& poll_counts() const noexcept override { return poll_.counts(); }
 
  private:
   static constexpr std::size_t kEventsPerTurn = 512;
@@ -53,6 +55,8 @@ class EpollLoop final : public Loop {
     int fd;
   };
 
+  // Fetches events; true if there are any.
+  bool look(int timeout_ms);
   void register_interest(Stream& stream, std::uint32_t events);
   void unregister(Stream& stream);
   void queue(Stream& stream);
@@ -68,6 +72,7 @@ class EpollLoop final : public Loop {
   void stop_accepting();
 
   Wakeup wakeup_;
+  BusyPoll poll_;
   Fd epoll_;
   std::array<epoll_event, kEventsPerTurn> events_;
   std::size_t event_count_ = 0;

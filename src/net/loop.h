@@ -32,6 +32,7 @@
 // a lost connection is not detached: after on_end(errno) it can only be closed. close() before on_detached() wins.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -113,6 +114,15 @@ struct LoopOptions {
   // Other loops listen to the same sockets. io_uring: one accept at a time, as a multishot accept is woken before all
   // others and would take every connection.
   bool share_accepts = false;
+  // How long a wait() that finds nothing goes on looking before it sleeps.
+  std::chrono::microseconds busy_poll{0};
+};
+
+// What busy polling has done so far.
+struct PollCounts {
+  std::uint64_t found = 0;    // times that it ended because something had happened
+  std::uint64_t missed = 0;   // times that it did not; then the loop slept, if its wait had time left
+  std::uint64_t idle_ns = 0;  // time that passed in it
 };
 
 // When on_sent() comes. kLater: nothing waits for it, so it may come together with the loop's next event; this saves
@@ -155,6 +165,8 @@ class Loop {
   virtual void wake() noexcept = 0;
 
   [[nodiscard]] virtual std::string_view engine_name() const noexcept = 0;  // "io_uring" or "epoll"
+  // Owner's thread only.
+  [[nodiscard]] virtual const PollCounts& poll_counts() const noexcept = 0;
 };
 
 struct EngineChoice {

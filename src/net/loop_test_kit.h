@@ -3,11 +3,16 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdlib>
 #include <functional>
 #include <memory>
@@ -47,13 +52,22 @@ enum class Transport { kTcp, kUnix, kPair };
 struct Setup {
   Engine engine;
   Transport transport;
+  std::chrono::microseconds busy_poll{0};
 };
 
-inline std::vector<Setup> setups() {
+inline constexpr std::chrono::microseconds kBusyPoll{20};  // so short that a loop polls in vain, too
+
+inline std::vector<Setup> setups(Transport transport) {
   std::vector<Setup> all;
+  for (const Engine engine : engines()) all.push_back({engine, transport});
+  for (const Engine engine : engines()) all.push_back({engine, transport, kBusyPoll});
+  return all;
+}
+
+inline std::vector<Setup> setups() {
+  std::vector<Setup> all = setups(Transport::kPair);
   for (const Engine engine : engines()) {
-    for (const Transport transport : {Transport::kTcp, Transport::kUnix, Transport::kPair})
-      all.push_back({engine, transport});
+    for (const Transport transport : {Transport::kTcp, Transport::kUnix}) all.push_back({engine, transport});
   }
   return all;
 }
@@ -64,9 +78,11 @@ inline std::string engine_name(const ::testing::TestParamInfo<Engine>& info) { r
 
 inline std::string label(const ::testing::TestParamInfo<Setup>& info) {
   const auto transport = info.param.transport;
-  return engine_label(info.param.engine) + (transport == Transport::kTcp    ? "_tcp"
-                                            : transport == Transport::kUnix ? "_unix"
-                                                                            : "_pair");
+  return engine_label(info.param.engine) +
+         (transport == Transport::kTcp    ? "_tcp"
+          : transport == Transport::kUnix ? "_unix"
+                                          : "_pair") +
+         (info.param.busy_poll.count() > 0 ? "_polling" : "");
 }
 
 struct Ends {
@@ -136,6 +152,7 @@ class OverAllSetups : public ::testing::TestWithParam<Setup> {
  protected:
   std::unique_ptr<Loop> make(LoopOptions options = {}) const {
     options.engine = GetParam().engine;
+    options.busy_poll = GetParam().busy_poll;
     return make_loop(options);
   }
   Ends ends() const { return connect_ends(GetParam().transport); }
@@ -223,6 +240,26 @@ class Recorder : public Stream {
   std::function<void()> when_sent;
   std::function<void()> when_detached;
 };
+
+// From now on the system call meets a seccomp action in this process: SECCOMP_RET_ERRNO | errno, or
+// SECCOMP_RET_KILL_PROCESS.
+inline bool forbid(long system_call, unsigned action) {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(system_call), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, action),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{.len = std::size(filter), .filter = filter};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+inline void expect_success(pid_t child) {
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
 
 inline void turn(Loop& loop, int timeout_ms = 0) {
   loop.wait(timeout_ms);

@@ -37,7 +37,8 @@ Owner& owner_of(const io_uring_cqe& completion) {
 }  // namespace
 
 UringLoop::UringLoop(const LoopOptions& options)
-    : ring_(options.ring_entries, options.receive_buffers, options.receive_bytes),
+    : poll_(options.busy_poll),
+      ring_(options.ring_entries, options.receive_buffers, options.receive_bytes, options.busy_poll.count() > 0),
       share_accepts_(options.share_accepts) {}
 
 UringLoop::~UringLoop() {
@@ -128,9 +129,25 @@ void UringLoop::wait(int timeout_ms) {
   const bool refused = !queued_.empty() || !starved_.empty() || ports_changed_ || !wakeup_armed_;
   const bool busy = refused || sends_in_doubt || !departures_.empty() || ring_.completions() > 0;
   int timeout = busy ? 0 : timeout_ms;
-  if (timeout != 0 && !wakeup_.begin_sleep()) timeout = 0;
-  ring_.wait(timeout);
+  if (!polling_ends_wait(timeout)) {
+    if (timeout != 0 && !wakeup_.begin_sleep()) timeout = 0;
+    ring_.wait(timeout);
+  }
   wakeup_.end_sleep();
+}
+
+// Submits, then makes no system call until there is something to fetch.
+bool UringLoop::polling_ends_wait(int& timeout_ms) {
+  if (timeout_ms == 0 || !poll_.on()) return false;
+  if (!ring_.all_submitted()) {
+    ring_.wait(0);
+    if (ring_.completions() > 0 || !ring_.all_submitted()) return true;
+  }
+  return poll_.ends_wait(timeout_ms, wakeup_, [this] {
+    if (!ring_.ready()) return false;
+    ring_.wait(0);
+    return ring_.completions() > 0;
+  });
 }
 
 std::size_t UringLoop::dispatch() {

@@ -24,6 +24,7 @@
 #include <memory>
 #include <vector>
 
+#include "net/busy_poll.h"
 #include "net/departures.h"
 #include "net/loop.h"
 #include "net/uring_ring.h"
@@ -54,6 +55,7 @@ class UringLoop final : public Loop {
   void wake() noexcept override { wakeup_.signal(); }
 
   [[nodiscard]] std::string_view engine_name() const noexcept override { return "io_uring"; }
+  [[nodiscard]] const PollCounts& poll_counts() const noexcept override { return poll_.counts(); }
 
  private:
   struct alignas(8) Port {
@@ -64,6 +66,8 @@ class UringLoop final : public Loop {
   };
 
   void queue(Stream& stream);
+
+  bool polling_ends_wait(int& timeout_ms);
 
   // What is wanted against what is under way; false when the kernel takes no more submissions now.
   void submit_wanted();
@@ -88,6 +92,7 @@ class UringLoop final : public Loop {
   void lose(Stream& stream, int error);
 
   Wakeup wakeup_;
+  BusyPoll poll_;
   std::uint64_t wakeup_value_ = 0;  // written by the kernel
   bool wakeup_armed_ = false;
   bool enabled_ = false;

@@ -29,13 +29,14 @@ void* map(std::size_t bytes) {
 
 }  // namespace
 
-Ring::Ring(std::uint32_t entries, std::uint32_t buffers, std::uint32_t buffer_bytes)
+Ring::Ring(std::uint32_t entries, std::uint32_t buffers, std::uint32_t buffer_bytes, bool pollable)
     : buffers_(buffers), buffer_bytes_(buffer_bytes) {
   CHECK(std::has_single_bit(buffers) && buffers <= 32768 && buffer_bytes > 0);
   io_uring_params params{};
   // Disabled until enable(), so that the ring may be made by one thread and bound to another.
   params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED |
                  IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE;
+  if (pollable) params.flags |= IORING_SETUP_TASKRUN_FLAG;
   params.cq_entries = 4 * entries;
   if (const int error = io_uring_queue_init_params(entries, &ring_, &params); error != 0) {
     fail("io_uring_queue_init", -error);

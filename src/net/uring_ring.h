@@ -20,7 +20,8 @@ class Ring {
  public:
   static constexpr int kBufferGroup = 0;
 
-  Ring(std::uint32_t entries, std::uint32_t buffers, std::uint32_t buffer_bytes);
+  // `pollable`: for ready().
+  Ring(std::uint32_t entries, std::uint32_t buffers, std::uint32_t buffer_bytes, bool pollable = false);
   ~Ring();
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
@@ -32,10 +33,17 @@ class Ring {
   [[nodiscard]] io_uring_sqe* sqe() noexcept;
   // Submits all and waits for one completion, or until the time is over (-1: no limit, 0: only look).
   void wait(int timeout_ms) noexcept;
+  // Something is there for wait(0) to fetch, or has been fetched. Reads memory only. REQUIRES: pollable.
+  [[nodiscard]] bool ready() const noexcept {
+    return completions() > 0 ||
+           (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+  }
   [[nodiscard]] bool all_submitted() const noexcept { return io_uring_sq_ready(&ring_) == 0; }
 
   // Completions stay valid until advance() past them.
   [[nodiscard]] unsigned peek(std::span<io_uring_cqe*> completions) noexcept {
+    // liburing would enter the kernel when there are none, if work for wait() waits there.
+    if (this->completions() == 0 && !overflowed()) return 0;
     return io_uring_peek_batch_cqe(&ring_, completions.data(), static_cast<unsigned>(completions.size()));
   }
   // Calls f(completion) for all that are there, and leaves them.

@@ -15,6 +15,8 @@ class Wakeup {
 
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
   void signal() noexcept;
+  // A signal has come since the last end_sleep(); what it tells of is visible after the next.
+  [[nodiscard]] bool signalled() const noexcept { return state_.signalled(); }
   // False: a signal has come, do not sleep.
   [[nodiscard]] bool begin_sleep() noexcept { return state_.begin_sleep(); }
   void end_sleep() noexcept { state_.end_sleep(); }

@@ -15,16 +15,9 @@ namespace {
 
 using namespace testing;
 
-class WakeTest : public ::testing::TestWithParam<Engine> {
- protected:
-  static std::unique_ptr<Loop> make() {
-    LoopOptions options;
-    options.engine = GetParam();
-    return make_loop(options);
-  }
-};
+class WakeTest : public OverAllSetups {};
 
-INSTANTIATE_TEST_SUITE_P(All, WakeTest, ::testing::ValuesIn(engines()), engine_name);
+INSTANTIATE_TEST_SUITE_P(All, WakeTest, ::testing::ValuesIn(setups(Transport::kPair)), label);
 
 TEST_P(WakeTest, BeforeTheFirstWait) {
   const auto loop = make();
@@ -93,7 +86,7 @@ TEST_P(WakeTest, PublishesWhatWasWrittenBefore) {
 
 TEST_P(WakeTest, MadeOnOneThreadRunOnAnother) {
   const auto loop = make();
-  auto [ours, theirs] = connect_ends(Transport::kPair);
+  auto [ours, theirs] = ends();
   Recorder stream(*loop);
   loop->attach(stream, std::move(ours));
   peer_write(theirs, "x");
@@ -111,10 +104,13 @@ bool readable(int fd) {
 
 TEST(Wakeup, WritesOnlyToASleeper) {
   Wakeup wakeup;
+  EXPECT_FALSE(wakeup.signalled());
   wakeup.signal();
+  EXPECT_TRUE(wakeup.signalled());
   EXPECT_FALSE(readable(wakeup.fd()));
   EXPECT_FALSE(wakeup.begin_sleep());
   wakeup.end_sleep();
+  EXPECT_FALSE(wakeup.signalled());
   EXPECT_TRUE(wakeup.begin_sleep());
   wakeup.signal();
   wakeup.signal();

@@ -30,6 +30,9 @@ class SleepState {
   // True: a signal has come since the last end_sleep().
   bool end_sleep() noexcept { return word_.exchange(kAwake, std::memory_order_acquire) == kSignalled; }
 
+  // True: a signal has come. For a sleeper that looks for a while before it sleeps, and calls end_sleep() then.
+  [[nodiscard]] bool signalled() const noexcept { return word_.load(std::memory_order_relaxed) == kSignalled; }
+
   // For a futex: sleep while the word is kAsleep.
   static constexpr std::uint32_t kAsleep = 1;
   [[nodiscard]] const std::atomic<std::uint32_t>& word() const noexcept { return word_; }
