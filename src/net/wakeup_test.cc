@@ -75,11 +75,14 @@ TEST_P(WakeTest, NoWakeIsLost) {
 TEST_P(WakeTest, PublishesWhatWasWrittenBefore) {
   const auto loop = make();
   int plain = 0;
+  std::atomic<bool> woken{false};
   std::thread other([&] {
     plain = 42;
     loop->wake();
+    woken.store(true, std::memory_order_relaxed);
   });
-  turn(*loop, -1);
+  while (!woken.load(std::memory_order_relaxed)) turn(*loop, 50);  // the first may be cut short by something else
+  turn(*loop);
   EXPECT_EQ(plain, 42);
   other.join();
 }
