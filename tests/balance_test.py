@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 
-from harness import Server, wait_until
+from harness import Server, wait_until, worker_seconds
 from load_kit import Load
 from pki import Pki
 from tls_kit import PATIENCE, SERVER_NAMES, client_context, connect, receive, tls_settings
@@ -79,19 +79,6 @@ def drive(kind, sessions):
 
 def drivers_of(kind, sessions):
     return Load(drive, [(kind, dict(list(sessions.items())[i::DRIVERS])) for i in range(DRIVERS)])
-
-
-def worker_seconds(pid):
-    """Processor time of each worker's thread."""
-    seconds = []
-    for task in sorted(os.listdir(f'/proc/{pid}/task'), key=int):
-        with open(f'/proc/{pid}/task/{task}/comm', encoding='ascii') as comm:
-            if comm.read().strip() != 'pelikan_work':
-                continue
-        with open(f'/proc/{pid}/task/{task}/schedstat', encoding='ascii') as schedstat:
-            seconds.append(int(schedstat.read().split()[0]) / 1e9)
-    assert len(seconds) == 2, seconds
-    return seconds
 
 
 def difference(before, after):

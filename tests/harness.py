@@ -158,6 +158,19 @@ def refused(binary, arguments, *words):
         assert word in lines[0], f'{arguments}: no {word!r} in {lines[0]!r}'
 
 
+def worker_seconds(pid):
+    """Processor time of each worker's thread."""
+    seconds = []
+    for task in sorted(os.listdir(f'/proc/{pid}/task'), key=int):
+        with open(f'/proc/{pid}/task/{task}/comm', encoding='ascii') as comm:
+            if comm.read().strip() != 'pelikan_work':
+                continue
+        with open(f'/proc/{pid}/task/{task}/schedstat', encoding='ascii') as schedstat:
+            seconds.append(int(schedstat.read().split()[0]) / 1e9)
+    assert seconds, f'{pid} has no workers'
+    return seconds
+
+
 def rss_bytes(pid):
     """Memory of a process that is in RAM now."""
     with open(f'/proc/{pid}/statm', encoding='ascii') as statm:

@@ -43,6 +43,7 @@ def test_bad_settings_name_the_fix(folder):
             file.write('[server]\nhost = "127.0.0.1"\n\n[wroker]\nthreads = 1\n')
         refused(binary, [path], 'bad.toml:', 'wroker', 'worker')
     refused(SEGCACHE, ['--set', 'seg.heap_size=1KB'], 'heap_size')
+    refused(SEGCACHE, ['--set', 'net.busy_poll=1001ms'], 'net.busy_poll', '"50us"', '"1s"')
     small = ['--set', 'worker.threads=8', '--set', 'seg.heap_size=1MB', '--set', 'seg.segment_size=64KB']
     refused(SEGCACHE, [*small, '--set', 'storage.execution=shared'], 'storage.execution', '8 workers', 'seg.heap_size')
 

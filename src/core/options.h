@@ -67,6 +67,10 @@ struct NetOptions : config::Section {
   NetOptions() : Section("net") {}
   config::Option<std::string> engine{this, "engine", "auto", "how sockets are driven",
                                      config::OneOf{"auto", "epoll", "io_uring"}};
+  config::Option<config::ShortDuration> busy_poll{
+      this, "busy_poll", config::ShortDuration{0},
+      "how long a worker that has nothing to do looks for work before it sleeps; 0 = it sleeps at once",
+      config::Range{0, 1'000'000}};
 };
 
 // All of them, as one member of a server's settings.

@@ -125,6 +125,7 @@ Process::Process(const CoreOptions& options, const Services& services, const Clo
 void Process::make_workers(const CoreOptions& options, const Clock& clock) {
   WorkerSettings settings;
   settings.loop.engine = engine_.engine;
+  settings.loop.busy_poll = options.net.busy_poll();
   settings.listeners = options.listener.threads();
   settings.buffer_bytes_max = options.server.buffer_memory().bytes;
   settings.workers = options.worker.threads();
@@ -135,7 +136,7 @@ void Process::make_workers(const CoreOptions& options, const Clock& clock) {
     Service& service = *services_[execution_ == Execution::kShared ? i : 0];
     workers_.push_back(std::make_unique<Worker>(settings, service, limit_, clock, storage_.get()));
   }
-  cpu_ns_.resize(workers_.size());
+  busy_ns_.resize(workers_.size());
 }
 
 void Process::make_listeners(const CoreOptions& options, const Clock& clock) {
@@ -240,8 +241,10 @@ void Process::balance() {
   if (elapsed_ns < Balancer::kIntervalMs * kNanosPerMilli) return;
   std::vector<std::uint64_t> used_ns;
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    const std::uint64_t total_ns = processor_ns(worker_threads_[i]);
-    used_ns.push_back(total_ns - std::exchange(cpu_ns_[i], total_ns));
+    // Less busy polling, which is no load; that is time that passed, and may be more than the processor spent on it.
+    const auto total_ns = static_cast<std::int64_t>(processor_ns(worker_threads_[i]) - workers_[i]->polled_ns());
+    const auto used = total_ns - std::exchange(busy_ns_[i], total_ns);
+    used_ns.push_back(used > 0 ? static_cast<std::uint64_t>(used) : 0);
     workers_[i]->set_load_permille(static_cast<unsigned>(used_ns.back() * 1000 / elapsed_ns));
   }
   if (std::exchange(balanced_at_ns_, now_ns) == 0) return;  // the first look only says where the clocks stand

@@ -93,7 +93,7 @@ class Process {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   Balancer balancer_;
-  std::vector<std::uint64_t> cpu_ns_;  // of the workers, at the last tick
+  std::vector<std::int64_t> busy_ns_;  // processor time of the workers until the last tick, without busy polling
   std::uint64_t balanced_at_ns_ = 0;
 
   // In the order in which they end, last to first.

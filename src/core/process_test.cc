@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "backend/ping/noop.h"
 #include "testing/fake_clock.h"
@@ -54,6 +56,33 @@ TEST(Process, MakesAServiceForEachThreadThatExecutes) {
     for (std::size_t i = 0; i < process.workers(); ++i) used.insert(&process.worker(i).service());
     EXPECT_EQ(used.size(), static_cast<std::size_t>(row.services));
   }
+}
+
+// A worker that polls uses a whole core, and is idle nevertheless: sessions may go to it and need not leave it.
+TEST(Process, BusyPollingIsNoLoad) {
+  const testing::FakeClock clock;
+  backend::ping::Noop noop;
+  Options options(2, "shared");
+  options.net.engine.set("epoll");  // TSan does not see io_uring
+  options.net.busy_poll.set(std::chrono::seconds(1));
+  const Services services{.thread_safe = true, .make = [&] {
+                            return std::make_unique<ServiceFor<protocol::ping::Protocol, backend::ping::Noop>>(noop);
+                          }};
+  Process process(options, services, clock);
+  process.start();
+  unsigned loads[2] = {1000, 1000};
+  std::thread watcher([&] {
+    for (const std::size_t i : {0, 1}) {
+      const Worker& worker = process.worker(i);
+      while (worker.polled_ns() < 4 * Balancer::kIntervalMs * 1'000'000ULL) std::this_thread::yield();
+      loads[i] = worker.load_permille();
+    }
+    Process::request_shutdown();
+  });
+  process.wait({.on_drain = [] {}, .on_hangup = [] {}});
+  watcher.join();
+  EXPECT_LT(loads[0], 200u);
+  EXPECT_LT(loads[1], 200u);
 }
 
 TEST(Process, DoesNotShareWhatIsNotThreadSafe) {

@@ -83,9 +83,18 @@ void Worker::run() {
 void Worker::wait(int timeout_ms) {
   if (lane_ == nullptr) service_.rest();
   loop_->wait(timeout_ms);
+  publish_polls();
   now_ = clock_.now();
   now_sec_ = now_.floor_sec;
   if (lane_ == nullptr) service_.turn(now_);
+}
+
+void Worker::publish_polls() {
+  if (settings_.loop.busy_poll.count() == 0) return;
+  const net::PollCounts& counts = loop_->poll_counts();
+  metrics_.poll_found.add(counts.found - metrics_.poll_found.value());
+  metrics_.poll_missed.add(counts.missed - metrics_.poll_missed.value());
+  metrics_.poll_idle_ns.add(counts.idle_ns - metrics_.poll_idle_ns.value());
 }
 
 // One turn of the loop; false when the worker has nothing left to do.

@@ -33,6 +33,9 @@ namespace pelikan::core {
 struct WorkerMetrics : metrics::Group {
   metrics::Counter event_loop{this, "worker_event_loop", "turns of the workers' event loops"};
   metrics::Counter event_read{this, "worker_event_read", "streams that had received data, summed over turns"};
+  metrics::Counter poll_found{this, "worker_poll_found", "busy polls that ended because there was work"};
+  metrics::Counter poll_missed{this, "worker_poll_missed", "busy polls that found nothing"};
+  metrics::Counter poll_idle_ns{this, "worker_poll_idle_ns", "time that passed in busy polls, in ns"};
   metrics::Counter process_req{this, "process_req", "requests executed"};
   metrics::Counter session_recv{this, "session_recv", "receives"};
   metrics::Counter session_recv_byte{this, "session_recv_byte", "bytes received"};
@@ -107,6 +110,8 @@ class Worker {
   // Processor time used of late, 1000 = a whole core: set by the balancer, read by listeners.
   [[nodiscard]] unsigned load_permille() const noexcept { return load_permille_; }
   void set_load_permille(unsigned load) noexcept { load_permille_ = load; }
+  // Time that passed in busy polling.
+  [[nodiscard]] std::uint64_t polled_ns() const noexcept { return metrics_.poll_idle_ns.value(); }
   // `visit` must be quick and may not call the worker.
   void visit_connections(const std::function<void(const ConnectionView&)>& visit) const;
 
@@ -156,6 +161,7 @@ class Worker {
 
   [[nodiscard]] bool turn();
   void wait(int timeout_ms);
+  void publish_polls();
   void adopt_established();
   void open(std::unique_ptr<Established> established);
   [[nodiscard]] std::uint32_t take_slot();

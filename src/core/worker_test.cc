@@ -6,9 +6,11 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "backend/ping/noop.h"
 #include "testing/fake_clock.h"
@@ -71,10 +73,17 @@ class Client {
   net::Fd fd_;
 };
 
-class WorkerTest : public ::testing::TestWithParam<net::Engine> {
+// A worker that polls does so until there is something to do.
+struct Driven {
+  net::Engine engine;
+  std::chrono::microseconds busy_poll;
+};
+
+class WorkerTest : public ::testing::TestWithParam<Driven> {
  protected:
   void start(WorkerSettings settings = {}) {
-    settings.loop.engine = GetParam();
+    settings.loop.engine = GetParam().engine;
+    settings.loop.busy_poll = GetParam().busy_poll;
     settings.wait_ms = wait_ms_;
     worker_.emplace(settings, service_, limit_, clock_);
     thread_ = std::jthread([this] { worker_->run(); });
@@ -144,6 +153,21 @@ TEST_P(WorkerTest, NothingWaitsForATimeOut) {
     ended.finish();
     ASSERT_EQ(ended.receive_all(), "PONG\r\n");
   }
+}
+
+TEST_P(WorkerTest, CountsItsBusyPolls) {
+  wait_ms_ = 60'000;  // nothing is missed by a poll that is longer
+  start();
+  Client client = connect();
+  client.send("PING\r\n");
+  EXPECT_EQ(client.receive(6), "PONG\r\n");
+  on_worker([&] {
+    const WorkerMetrics& metrics = worker_->metrics();
+    const bool polls = GetParam().busy_poll.count() > 0;
+    EXPECT_EQ(metrics.poll_found.value() > 0, polls);
+    EXPECT_EQ(metrics.poll_missed.value(), 0u);
+    EXPECT_EQ(worker_->polled_ns() > 0, polls);
+  });
 }
 
 // Bytes behind the end of a session do not put that end off.
@@ -291,12 +315,20 @@ TEST_P(WorkerTest, ConnectionsComeAndGo) {
   wait_until([&] { return worker_->connections() == 0 && worker_->buffers().bytes_in_use() == 0; });
 }
 
-#if defined(__SANITIZE_THREAD__)
-INSTANTIATE_TEST_SUITE_P(Engines, WorkerTest, ::testing::Values(net::Engine::kEpoll));  // TSan does not see io_uring
-#else
-INSTANTIATE_TEST_SUITE_P(Engines, WorkerTest, ::testing::Values(net::Engine::kEpoll, net::Engine::kUring),
-                         [](const auto& test) { return test.param == net::Engine::kEpoll ? "epoll" : "io_uring"; });
+std::vector<Driven> all_ways() {
+  std::vector<Driven> ways;
+  for (const auto busy_poll : {std::chrono::microseconds(0), std::chrono::microseconds(std::chrono::hours(1))}) {
+    ways.push_back({net::Engine::kEpoll, busy_poll});
+#if !defined(__SANITIZE_THREAD__)  // it does not see io_uring
+    ways.push_back({net::Engine::kUring, busy_poll});
 #endif
+  }
+  return ways;
+}
+INSTANTIATE_TEST_SUITE_P(Engines, WorkerTest, ::testing::ValuesIn(all_ways()), [](const auto& test) {
+  const std::string engine = test.param.engine == net::Engine::kEpoll ? "epoll" : "io_uring";
+  return engine + (test.param.busy_poll.count() > 0 ? "_polling" : "");
+});
 
 }  // namespace
 }  // namespace pelikan::core
