@@ -3,6 +3,7 @@
 //
 // Owner, threads: as Loop. One turn: epoll_wait, one recv per readable stream into one buffer of the loop, one send per
 // stream with output; so a request costs these three system calls, and fewer when many are ready at once.
+// Busy polling is an epoll_wait that does not wait per look.
 // Interest in events is edited lazily: an EPOLLIN or EPOLLOUT that is no longer wanted is removed when it next fires.
 // Limits:  kAcceptsPerTurn per listening socket, kSendRounds buffers per stream and turn; what is left waits for the
 //          next turn.

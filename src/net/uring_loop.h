@@ -13,6 +13,7 @@
 // A send with SentNotice::kLater never waits in the kernel (MSG_DONTWAIT) and posts a completion only when something is
 // left to do (CQE_SKIP_SUCCESS, MSG_WAITALL); it has succeeded when all completions of its submission are seen and it
 // has none.
+// Busy polling reads two words that the kernel writes (Ring::ready()) and enters it only to submit and to fetch.
 // Accepting is multishot, but one at a time where loops share a socket (LoopOptions::share_accepts): a busy loop
 // then holds back one connection at most, the others wake the loops that have time.
 // Fairness: streams that got no buffer (ENOBUFS) without having received anything are armed again before all others.
