@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <stdexcept>
 
@@ -12,12 +13,17 @@ namespace pelikan::storage::segcache {
 
 Region::Region(std::size_t reserve_bytes, const char* what)
     : reserved_bytes_((reserve_bytes + kStepBytes - 1) / kStepBytes * kStepBytes) {
-  void* at = ::mmap(nullptr, reserved_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const std::size_t spare_bytes = kHugePageBytes;
+  void* at =
+      ::mmap(nullptr, reserved_bytes_ + spare_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) {
     throw std::runtime_error(
         fmt::format("cannot reserve {} bytes for {}: {}", reserved_bytes_, what, std::strerror(errno)));
   }
-  data_ = static_cast<char*>(at);
+  const std::size_t before_bytes = -reinterpret_cast<std::uintptr_t>(at) % kHugePageBytes;
+  data_ = static_cast<char*>(at) + before_bytes;
+  if (before_bytes > 0) ::munmap(at, before_bytes);
+  ::munmap(data_ + reserved_bytes_, spare_bytes - before_bytes);
   (void)::madvise(data_, reserved_bytes_, MADV_NOHUGEPAGE);  // not from the first touch: see populate()
 }
 
@@ -43,6 +49,9 @@ void Region::populate(std::size_t used_bytes, std::size_t ahead_bytes) noexcept 
   }
   populated_bytes_.store(populated, std::memory_order_relaxed);
   const std::size_t complete = populated - populated % kHugePageBytes;
+  // The kernel makes one mapping of neighbours only if they were one before. So what is committed next must first grow
+  // together with what was not advised; with mappings of 2 MB there would soon be more than it allows.
+  if (complete == committed_bytes_ && complete < reserved_bytes_) return;
   if (complete <= advised_bytes_ || reserved_bytes_ < kHugePagesFromBytes || has_gaps_) return;
   (void)::madvise(data_ + advised_bytes_, complete - advised_bytes_, MADV_HUGEPAGE);
   advised_bytes_ = complete;

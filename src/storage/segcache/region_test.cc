@@ -6,6 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <fstream>
+#include <string>
 #include <vector>
 
 namespace pelikan::storage::segcache {
@@ -48,6 +51,30 @@ TEST(Region, IsPopulatedAheadInSmallSteps) {
   // Never what is not committed, and what was used meanwhile is not gone through again.
   for (int i = 0; i < 5; ++i) region.populate(2 * kMiB - kMiB / 4, kMiB);
   EXPECT_EQ(resident_bytes(region, 2 * kMiB) - before, kMiB / 4);
+}
+
+// How many mappings of the kernel the region is, reserved parts included.
+std::size_t mappings(const Region& region) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(region.data());
+  std::ifstream file("/proc/self/maps");
+  std::size_t count = 0;
+  for (std::string line; std::getline(file, line);) {
+    const std::uintptr_t from = std::stoull(line, nullptr, 16);
+    if (from >= begin && from < begin + region.reserved_bytes()) ++count;
+  }
+  return count;
+}
+
+// A huge page is one mapping's, and the number of mappings has a limit.
+TEST(Region, StaysFewMappingsAsItGrowsAndBeginsWithAHugePage) {
+  constexpr std::size_t kAheadBytes = kMiB / 2;
+  Region region(80 * kMiB, "a test");
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(region.data()) % (2 * kMiB), 0U);
+  for (std::size_t used = 0; used <= region.reserved_bytes(); used += 64 << 10) {
+    ASSERT_TRUE(region.commit(std::min(used + kAheadBytes, region.reserved_bytes())));
+    region.populate(used, kAheadBytes);
+    ASSERT_LE(mappings(region), 4U) << used;
+  }
 }
 
 }  // namespace
