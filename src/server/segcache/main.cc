@@ -9,6 +9,7 @@
 #include "backend/memcache/backend.h"
 #include "config/config.h"
 #include "core/service.h"
+#include "log/log.h"
 #include "protocol/memcache/memcache.h"
 #include "server/launch.h"
 #include "server/memory_limit.h"
@@ -85,6 +86,10 @@ class Cache {
     const bool shared = core::choose_execution(core, thread_safe_) == core::Execution::kShared;
     const auto threads = static_cast<unsigned>(shared ? core.worker.threads() : 1);
     handles_.push_back(std::make_unique<SegCache>(seg, KeyHash{}, start_, threads));
+    if (seg.prefault()) {
+      log::info("seg.prefault: {} MB of memory for heap and index, made real in {} ms", stats().prefault_bytes >> 20,
+                (surroundings.clock.now().mono_ns - start_.mono_ns) / 1'000'000);
+    }
   }
 
   [[nodiscard]] bool thread_safe() const noexcept { return thread_safe_; }

@@ -39,6 +39,11 @@ Index::Index(const Segments& segments, const KeyHash& hash, std::uint64_t initia
   }
 }
 
+std::uint64_t Index::prefault(std::uint64_t bytes) {
+  return bucket_memory_.prefault(std::max(buckets() * sizeof(Bucket), bytes / 2)) +
+         overflow_memory_.prefault(bytes / 2);
+}
+
 // --- reading --------------------------------------------------------------------------------------------------------
 
 // The second bucket of a chain can only be fetched: what is in it is not known yet. One item in seven is there.

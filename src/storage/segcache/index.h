@@ -65,6 +65,10 @@ class Index {
   // Throws std::runtime_error when the memory is not to be had. REQUIRES: `segments` outlives this.
   Index(const Segments& segments, const KeyHash& hash, std::uint64_t initial_buckets, std::uint64_t buckets_max);
 
+  // Makes so many bytes real, half of them for overflow buckets, but no more than it may grow to, and no fewer buckets
+  // than it starts with: how many bytes. Throws std::runtime_error. REQUIRES: no other thread is here yet.
+  std::uint64_t prefault(std::uint64_t bytes);
+
   [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return hash_(key); }
 
   // Hints to the CPU: the first bucket of that hash; then, once it has come, what its slots with that tag point at.

@@ -38,6 +38,9 @@ struct SegOptions : config::Section {
                                               "largest value; something less than half of the heap is a limit too",
                                               config::Range{std::uint64_t{1}, 128 * config::kMiB}};
 
+  config::Option<bool> prefault{this, "prefault", false,
+                                "have the memory of heap and index at the start, in huge pages if there are any"};
+
   std::uint64_t index_bytes_max = 0;  // not a setting: see fit_into(); 0: as much as the heap
 
   config::Ignored overflow_factor{this, "overflow_factor", "the index grows by itself"};

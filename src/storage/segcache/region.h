@@ -1,7 +1,7 @@
 // A run of address space reserved once, of which a front part that only grows is memory. So an array can grow without
 // moving.
-// Owner: the heap or the index. Failure: the constructor throws std::runtime_error; commit() says no and changes
-//        nothing.
+// Owner: the heap or the index. Failure: the constructor and prefault() throw std::runtime_error; commit() says no and
+//        changes nothing.
 #pragma once
 
 #include <algorithm>
@@ -23,6 +23,9 @@ class Region {
   // What is committed becomes real a page at a time as it is touched, and whoever touches it waits for the kernel.
   // This, called at leisure, has the kernel do that beforehand: a step towards `ahead_bytes` behind the used ones.
   void populate(std::size_t used_bytes, std::size_t ahead_bytes) noexcept;
+  // Commits the first `bytes`, rounded up, and makes them real at once, in huge pages where the kernel has some. Takes
+  // a second for every few gigabytes. How many bytes it was. REQUIRES: nothing was given back.
+  std::size_t prefault(std::size_t bytes);
 
   // Takes the whole pages of that part from the process: they are real again, and zero, when they are touched. From the
   // first time on the kernel joins no small pages to huge ones here, because it would fill such gaps.
@@ -52,6 +55,7 @@ class Region {
   static constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
   static constexpr std::size_t kHugePagesFromBytes = std::size_t{64} << 20;
 
+  const char* what_;
   char* data_ = nullptr;
   std::size_t reserved_bytes_ = 0;
   std::size_t committed_bytes_ = 0;

@@ -251,6 +251,7 @@ Stats SegCache::stats() const noexcept {
       .value_bytes_max = std::min<std::uint64_t>(value_bytes_max_, store_->value_bytes_possible()),
       .large_items = segments.large_items(),
       .large_bytes = segments.large_bytes(),
+      .prefault_bytes = shared.prefault_bytes,
       .evicts = evicts_};
   for (const Shared::Counts& one : shared.counts) {
     stats.evicted_items += one.metrics.item_evict.value();

@@ -89,6 +89,7 @@ struct Stats {
   std::uint64_t value_bytes_max = 0;  // seg.max_value_size, or what this heap can hold if that is less
   std::uint64_t large_items = 0;      // with values in blocks of their own
   std::uint64_t large_bytes = 0;      // of those values; part of live_bytes
+  std::uint64_t prefault_bytes = 0;   // made real at the start: seg.prefault
   bool evicts = true;                 // false: a full heap refuses stores (seg.eviction = "none")
 };
 

@@ -446,6 +446,47 @@ TEST(FitInto, TheIndexKeepsItsBoundAndNoStoreIsRefused) {
   cache.check_invariants();
 }
 
+// The whole heap and an index of an eighth of it; with memory for more items than that, the index still grows.
+TEST(Prefault, HeapAndIndexAreThereAtTheStartAndCountedOnce) {
+  const auto metric = [](const char* name) { return static_cast<std::uint64_t>(metrics::snapshot().value(name)); };
+  Options options("none", 16 * kMb, 64 * kKb);
+  {
+    const SegCache lazy(options, KeyHash(1), at(1));
+    EXPECT_EQ(lazy.stats().prefault_bytes, 0U);
+    EXPECT_LT(metric("heap_bytes") + metric("hash_bytes"), 64 * kKb);
+  }
+  options.prefault.set(true);
+  SegCache cache(options, KeyHash(1), at(1));
+  EXPECT_EQ(metric("heap_bytes"), 16 * kMb);
+  const std::uint64_t index_bytes = metric("hash_bytes");
+  EXPECT_GE(index_bytes, 2 * kMb);
+  EXPECT_LE(index_bytes, 2 * kMb);
+  EXPECT_EQ(cache.stats().prefault_bytes, 16 * kMb + index_bytes);
+  std::uint64_t items = 0;
+  for (; set(cache, number(items), "v") == Status::kStored; ++items) {
+    if (items % 1000 == 0) cache.turn(at(1));
+    if (items == 40'000) {
+      EXPECT_EQ(metric("hash_bytes"), index_bytes);
+    }
+  }
+  cache.turn(at(1));
+  EXPECT_GT(items, 600'000U);
+  EXPECT_EQ(metric("heap_bytes"), 16 * kMb);
+  EXPECT_GT(metric("hash_bytes"), index_bytes);
+  cache.check_invariants();
+}
+
+TEST(Prefault, MakesNoMoreOfTheIndexThanItMayBecome) {
+  SegOptions options;
+  options.prefault.set(true);
+  options.hash_power.set(3);
+  options.fit_into(64 * kMb);
+  const SegCache cache(options, KeyHash(1), at(1));
+  const Stats stats = cache.stats();
+  EXPECT_GE(stats.prefault_bytes, stats.heap_bytes + options.index_bytes_max);
+  EXPECT_LE(stats.prefault_bytes, stats.heap_bytes + options.index_bytes_max + 3 * kMb);  // three regions
+}
+
 TEST(Settings, BadCombinationsThrowOneLine) {
   EXPECT_THROW(SegCache(Options("merge", 8 * kMb, 4 * kMb), KeyHash(1), at(1)), config::Error);
   EXPECT_THROW(SegCache(Options("merge", 64 * config::kTiB, 4 * kKb), KeyHash(1), at(1)), config::Error);

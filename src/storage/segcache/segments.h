@@ -194,6 +194,9 @@ class Segments {
   Segments(const Segments&) = delete;
   Segments& operator=(const Segments&) = delete;
 
+  // Makes the whole heap real: how many bytes. Throws std::runtime_error. REQUIRES: no other thread is here yet.
+  std::uint64_t prefault() { return heap_.prefault(heap_.reserved_bytes()); }
+
   // --- any thread ---
 
   [[nodiscard]] std::uint32_t count() const noexcept { return static_cast<std::uint32_t>(headers_.size()); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 
 namespace pelikan::storage::segcache {
 namespace {
@@ -16,6 +17,15 @@ std::uint64_t buckets_max(const SegOptions& options, const Geometry& geometry) {
 std::uint64_t initial_buckets(const SegOptions& options, const Geometry& geometry) {
   const std::uint64_t wanted = std::max<std::uint64_t>(1, (std::uint64_t{1} << options.hash_power()) / 8);
   return std::min(wanted, std::bit_floor(std::max<std::uint64_t>(1, buckets_max(options, geometry))));
+}
+
+// The heap, and the index: all of it where it has a bound of its own. Otherwise it may become larger than the heap, for
+// the smallest items there can be, and an eighth of that is enough for items of 150 bytes.
+std::uint64_t prefault(const SegOptions& options, Segments& segments, Index& index) {
+  constexpr std::uint64_t kIndexPart = 8;
+  const std::uint64_t heap_bytes = segments.prefault();
+  const bool bounded = options.index_bytes_max != 0;
+  return heap_bytes + index.prefault(bounded ? std::numeric_limits<std::uint64_t>::max() : heap_bytes / kIndexPart);
 }
 
 std::uint32_t lent_together_of(const Segments& segments) {
@@ -44,6 +54,7 @@ Shared::Shared(const SegOptions& options, const KeyHash& hash, std::uint32_t now
       segments(Geometry::from(options).segments, Geometry::from(options).segment_bytes, grace),
       index(segments, hash, initial_buckets(options, Geometry::from(options)),
             buckets_max(options, Geometry::from(options))),
+      prefault_bytes(options.prefault() ? prefault(options, segments, index) : 0),
       counts(threads),
       policy(make_policy(options)),
       sparse_bytes(segments.segment_bytes() / static_cast<std::uint32_t>(options.compact_target())),

@@ -89,7 +89,8 @@ struct Shared {
   Grace grace;
   Segments segments;
   Index index;
-  std::deque<Counts> counts;  // one per thread
+  const std::uint64_t prefault_bytes;  // of heap and index; 0 without seg.prefault
+  std::deque<Counts> counts;           // one per thread
   std::unique_ptr<Policy> policy;
   const std::uint32_t sparse_bytes;  // a sealed segment with no more live bytes is worth compacting
   // Segments lent to items of one segment, above which it gets no more large items: all would leave at once.
