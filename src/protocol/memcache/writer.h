@@ -1,4 +1,4 @@
-// Writes responses into the output. What is written most, values, is inline here, so that a Response never needs to be in
+// Writes responses into the output. What is written most, values, is inline here, so that a Response need not be in
 // memory.
 #pragma once
 
