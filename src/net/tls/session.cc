@@ -142,6 +142,7 @@ Session::Progress Session::receive(std::string_view& bytes, std::span<char> scra
   CHECK(wire_->established && scratch.size() >= kPlainBytesMax);
   plain = {};
   if (failure_.cause != Cause::kNone) return Progress::kFailed;
+  if (bytes.empty() && SSL_has_pending(ssl_.get()) == 0) return Progress::kMore;  // spares OpenSSL's way to this
   std::size_t count = 0;
   int result = 0;
   {

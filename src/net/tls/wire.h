@@ -31,7 +31,7 @@ struct Wire {
   [[nodiscard]] bool stopped() const noexcept { return renegotiation || steps > kStepsMax; }
 };
 
-// Lends the bytes and the buffer to the BIO, for one call of OpenSSL. Clears OpenSSL's errors first.
+// Lends the bytes and the buffer to the BIO, for one call of OpenSSL. Clears the thread's OpenSSL errors first.
 class WireCall {
  public:
   WireCall(Wire& wire, std::string_view& in, Buffer& out) noexcept;
