@@ -158,31 +158,32 @@ void MemcacheBackend::count_refused(const Request& request) noexcept {
   }
 }
 
-template <Command command>
+template <Command Which>
 void MemcacheBackend::read(const Request& request, Reply& reply) {
-  ReadCounters& counters = counters_.read(command);
+  ReadCounters& counters = counters_.read(Which);
   if (request.first_key) counters.commands.add();
   counters.keys.add();
-  const bool hit = send_value<command>(request, reply);
+  const bool hit = send_value<Which>(request, reply);
   (hit ? counters.hits : counters.misses).add();
   prefixes_.count_get(request.key, hit);
   if (!hit && request.last_key) reply(Response::line(wire::kEnd));
 }
 
-template <Command command>
+template <Command Which>
 bool MemcacheBackend::send_value(const Request& request, Reply& reply) {
-  constexpr bool touches = command == Command::kGat || command == Command::kGats;
-  constexpr bool with_cas = command == Command::kGets || command == Command::kGats;
-  const std::uint32_t expire_at = touches ? deadline_of(request.exptime, now_, time_type_) : kNever;
+  constexpr bool kTouches = Which == Command::kGat || Which == Command::kGats;
+  constexpr bool kWithCas = Which == Command::kGets || Which == Command::kGats;
+  const std::uint32_t expire_at = kTouches ? deadline_of(request.exptime, now_, time_type_) : kNever;
   const auto send = [&](const Item& item) {
-    reply({.kind = with_cas ? Response::Kind::kValueCas : Response::Kind::kValue,
+    // The value word by word: a copy of both at once would wait until both are stored.
+    reply({.kind = kWithCas ? Response::Kind::kValueCas : Response::Kind::kValue,
            .flags = item.flags,
            .number = item.cas,
            .key = request.key,
            .text = {item.value.data(), item.value.size()},
            .last = request.last_key});
   };
-  if (touches && expire_at == kPast) {  // in one step, so that what goes is what was sent
+  if (kTouches && expire_at == kPast) {  // in one step, so that what goes is what was sent
     bool found = false;
     (void)cache_.write(key_of(request), [&](const Item* current) {
       found = current != nullptr;
@@ -192,7 +193,7 @@ bool MemcacheBackend::send_value(const Request& request, Reply& reply) {
     return found;
   }
   // First the new expiry, then the value: writing the expiry may give the item a new token.
-  if (touches) (void)cache_.touch(key_of(request), expire_at);
+  if (kTouches) (void)cache_.touch(key_of(request), expire_at);
   const auto item = cache_.get(key_of(request));
   if (item) send(*item);
   return item.has_value();

@@ -48,9 +48,9 @@ class MemcacheBackend {
  private:
   void refuse(const Request& request, Reply& reply);
   void count_refused(const Request& request) noexcept;
-  template <protocol::memcache::Command command>
+  template <protocol::memcache::Command Which>
   void read(const Request& request, Reply& reply);
-  template <protocol::memcache::Command command>
+  template <protocol::memcache::Command Which>
   [[nodiscard]] bool send_value(const Request& request, Reply& reply);
   void store(const Request& request, Reply& reply);
   void store_too_large(const Request& request, Reply& reply);
