@@ -1,7 +1,7 @@
 """What was aimed at, and what a run has reached."""
 import typing
 
-from .ratios import find, generator_late, is_peer, median, ratio, to_best_peer, to_ceiling, usable
+from .ratios import CEILING, find, generator_late, is_peer, median, ratio, to_best_peer, to_ceiling, usable
 
 OURS, PING = 'pelikan-segcache', 'pelikan-pingserver'
 
@@ -73,10 +73,11 @@ def latency_aims(cells):
         if not usable(ours) or not theirs:
             yield Aim(f'p999 at {load}', "below the best peer's", '', False)
             continue
-        mine, (best, name) = median(ours, 'p999_us'), min(theirs)
+        mine, (best, name), echo = median(ours, 'p999_us'), min(theirs), find(cells, CEILING, rate=rate)
+        ceiling = f', the ceiling {median(echo, "p999_us"):,.0f} us' if usable(echo) else ''
         late = generator_late(ours) or generator_late(find(cells, name, rate=rate))
         yield Aim(f'p999 at {load} ({rate:,}/s)', "below the best peer's",
-                  f'{mine:,.0f} us, {name} {best:,.0f} us{", but the generator was late" if late else ""}',
+                  f'{mine:,.0f} us, {name} {best:,.0f} us{ceiling}{", but the generator was late" if late else ""}',
                   mine < best and not late)
 
 

@@ -29,16 +29,19 @@ class Case:
         words = [*WORKLOADS[self.workload], '--connections', self.connections]
         if self.workload in HANDSHAKES:
             return words
-        words += ['--rate', self.rate] if self.rate else ['--pipeline', self.pipeline]
+        words += self.pace()
         if self.workload == 'ping':
             return words
         words += ['--keys', self.keys, '--key-size', KEY_BYTES, '--value-size', self.value_bytes]
         words += ['--distribution', ZIPF] if self.keys > 1 else []
         return words + (['--multiget', self.multiget] if self.multiget > 1 else [])
 
+    def pace(self):
+        return ['--rate', self.rate] if self.rate else ['--pipeline', self.pipeline]
+
     def echo_bytes(self):
         """Bytes of a request and of its reply, as in memcache text; None where there is no such thing."""
-        if self.tls or self.rate or self.keys > 1 or self.workload not in ('get', 'set', 'ping'):
+        if self.tls or self.keys > 1 or self.workload not in ('get', 'set', 'ping'):
             return None
         if self.workload == 'ping':
             return PING_BYTES, PING_BYTES

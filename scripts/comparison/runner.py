@@ -69,8 +69,8 @@ class Runner:
                 turns += self.start(stack, description, places, stage, [(case, case.options()) for case in served])
             for sizes in sorted({sizes for case in stage.cases if (sizes := case.echo_bytes())}):
                 options = ['--echo', f'{sizes[0]}:{sizes[1]}']
-                same = [(case, [*options, '--connections', case.connections, '--pipeline', case.pipeline])
-                        for case in stage.cases if case.echo_bytes() == sizes]
+                same = [(case, [*options, '--connections', case.connections, *case.pace()])
+                        for case in stage.cases if case.echo_bytes() == sizes and wanted(case, 'echo')]
                 turns += self.start(stack, self.echo(sizes), places, stage, same)
             order = {case: number for number, case in enumerate(stage.cases)}
             turns.sort(key=lambda turn: order[turn[0]])

@@ -12,7 +12,7 @@ NOTES = {
     'multiget': 'Rates are of requests, each for so many different keys of 1,000.',
     'latency': 'Requests come at their times, as from many clients that do not wait for each other, and latency counts '
                'from then.\n*Saturation* is the rate of 50 connections that do wait. A round in which the generator '
-               'was late is left out, if there is another.',
+               'was late is left out, if there is another. *echo* shows what the machine itself does to latency.',
     'memory': 'What the resident set grows by, over the items: index, headers, padding and all.',
     'start': 'From the start of the program until the first reply to a `get`.'}
 
