@@ -35,7 +35,7 @@ struct WorkerMetrics : metrics::Group {
   metrics::Counter event_read{this, "worker_event_read", "streams that had received data, summed over turns"};
   metrics::Counter poll_found{this, "worker_poll_found", "busy polls that ended because there was work"};
   metrics::Counter poll_missed{this, "worker_poll_missed", "busy polls that found nothing"};
-  metrics::Counter poll_idle_ns{this, "worker_poll_idle_ns", "time that passed in busy polls, in ns"};
+  metrics::Counter poll_idle_ns{this, "worker_poll_idle_time", "time that passed in busy polls, in ns"};
   metrics::Counter process_req{this, "process_req", "requests executed"};
   metrics::Counter session_recv{this, "session_recv", "receives"};
   metrics::Counter session_recv_byte{this, "session_recv_byte", "bytes received"};
