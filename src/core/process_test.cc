@@ -72,7 +72,7 @@ TEST(Process, BusyPollingIsNoLoad) {
   process.start();
   unsigned loads[2] = {1000, 1000};
   std::thread watcher([&] {
-    for (const std::size_t i : {0, 1}) {
+    for (std::size_t i = 0; i < 2; ++i) {
       const Worker& worker = process.worker(i);
       while (worker.polled_ns() < 4 * Balancer::kIntervalMs * 1'000'000ULL) std::this_thread::yield();
       loads[i] = worker.load_permille();

@@ -49,12 +49,12 @@ TEST_P(BusyPollTest, FindsWhatComesLater) {
   };
   loop->attach(stream, std::move(ours));
   const std::size_t rounds = iterations(500);
-  std::thread peer([&, &theirs = theirs] {
+  std::thread peer([&, &end = theirs] {
     for (std::size_t i = 0; i < rounds; ++i) {
-      peer_write(theirs, "x");
-      while (peer_read(theirs).empty()) std::this_thread::yield();
+      peer_write(end, "x");
+      while (peer_read(end).empty()) std::this_thread::yield();
     }
-    peer_write(theirs, "y");
+    peer_write(end, "y");
   });
   while (stream.received <= rounds) turn(*loop, -1);
   peer.join();
