@@ -78,7 +78,7 @@ def test_not_polling():
         wait_until(lambda: server.stats()['worker_event_loop'] >= wanted, 'turns without requests')
         used, passed = max(b - a for a, b in zip(before, worker_seconds(server.pid))), time.monotonic() - began
         assert used < passed / 2, f'an idle worker used {used:.2f} s of {passed:.2f} s'
-        for name in ('found', 'missed', 'idle_ns'):
+        for name in ('found', 'missed', 'idle_time'):
             assert server.stats()[f'worker_poll_{name}'] == 0, name
         for client in clients:
             client.close()
