@@ -4,7 +4,6 @@
 #include <charconv>
 #include <concepts>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <string_view>
 
@@ -37,12 +36,6 @@ constexpr char* write_decimal(char* out, T value) noexcept {
     return out;
   }
   return std::to_chars(out, out + kMaxDecimalChars, value).ptr;
-}
-
-// Writes `text` at `out` (REQUIRES room for it) and returns the end of what was written.
-inline char* write_text(char* out, std::string_view text) noexcept {
-  if (!text.empty()) std::memcpy(out, text.data(), text.size());
-  return out + text.size();
 }
 
 }  // namespace pelikan

@@ -1,7 +1,8 @@
 #include <array>
+#include <cstring>
 
+#include "base/bytes.h"
 #include "protocol/memcache/memcache.h"
-#include "protocol/memcache/writer.h"
 
 namespace pelikan::protocol::memcache {
 namespace {
@@ -9,6 +10,41 @@ namespace {
 constexpr std::string_view kBinaryRefusal =
     "this server speaks the text protocol: switch off the binary protocol option of your client "
     "(libmemcached: --BINARY-PROTOCOL / BEHAVIOR_BINARY_PROTOCOL, pylibmc: binary=False, spymemcached: Protocol.TEXT)";
+
+// Appends pieces to room that was reserved for all of them.
+class Writer {
+ public:
+  Writer(Buffer& out, std::size_t bytes_max) : out_(out), start_(out.prepare(bytes_max)), end_(start_) {}
+  ~Writer() { out_.commit(static_cast<std::size_t>(end_ - start_)); }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  Writer& text(std::string_view bytes) noexcept {
+    if (!bytes.empty()) std::memcpy(end_, bytes.data(), bytes.size());
+    end_ += bytes.size();
+    return *this;
+  }
+  Writer& number(std::uint64_t value) noexcept {
+    end_ = write_decimal(end_, value);
+    return *this;
+  }
+
+ private:
+  Buffer& out_;
+  char* start_;
+  char* end_;
+};
+
+// "VALUE " and the blanks, three numbers, two line ends and "END\r\n".
+constexpr std::size_t kLineRoom = 20 + 3 * kMaxDecimalChars;
+
+void compose_value(const Response& response, Buffer& out) {
+  Writer writer(out, kLineRoom + response.key.size() + response.text.size());
+  writer.text("VALUE ").text(response.key).text(" ").number(response.flags).text(" ").number(response.text.size());
+  if (response.kind == Response::Kind::kValueCas) writer.text(" ").number(response.number);
+  writer.text("\r\n").text(response.text).text("\r\n");
+  if (response.last) writer.text(kEnd);
+}
 
 void compose_stat(const Response& response, Buffer& out) {
   Writer writer(out, kLineRoom + response.key.size() + response.text.size());
@@ -36,7 +72,7 @@ void compose_binary_refusal(const Response& response, Buffer& out) {
 
 }  // namespace
 
-void Protocol::compose_other(const Response& response, Buffer& out) {
+void Protocol::compose(const Response& response, Buffer& out) {
   switch (response.kind) {
     case Response::Kind::kText: out.append(response.text); return;
     case Response::Kind::kValue:

@@ -14,7 +14,6 @@
 
 #include "protocol/memcache/request.h"
 #include "protocol/memcache/response.h"
-#include "protocol/memcache/writer.h"
 #include "protocol/protocol.h"
 
 namespace pelikan::protocol::memcache {
@@ -32,10 +31,7 @@ class Protocol {
   explicit Protocol(std::uint32_t value_bytes_max) noexcept : value_bytes_max_(value_bytes_max) {}
 
   [[nodiscard]] ParseResult parse(std::string_view bytes, Request& request) noexcept;
-  static void compose(const Response& response, Buffer& out) {
-    if (response.kind == Response::Kind::kValue) return compose_value(response, out);
-    compose_other(response, out);
-  }
+  static void compose(const Response& response, Buffer& out);
 
  private:
   // A multi-key read of which some keys are still to be handed out.
@@ -46,7 +42,6 @@ class Protocol {
     std::uint32_t bytes = 0;  // of the line from the next key to its end, terminator included; 0 = no such read
   };
 
-  static void compose_other(const Response& response, Buffer& out);
   [[nodiscard]] ParseResult parse_unterminated(std::string_view bytes) noexcept;
   [[nodiscard]] ParseResult parse_binary(std::string_view bytes, Request& request) noexcept;
   [[nodiscard]] ParseResult parse_read(std::string_view line, std::size_t line_bytes, Request& request) noexcept;
