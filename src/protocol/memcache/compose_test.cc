@@ -38,6 +38,28 @@ TEST(Compose, WritesEachKind) {
   }
 }
 
+// Wherever in a block a line begins, so that ASan sees one that is longer than the room that it asked for.
+TEST(Compose, TheLongestLinesFitTheirRoom) {
+  constexpr std::uint64_t kMax64 = std::numeric_limits<std::uint64_t>::max();
+  constexpr std::uint32_t kMax32 = std::numeric_limits<std::uint32_t>::max();
+  const std::string key(kKeyBytesMax, 'k');
+  const std::string value(1000, 'v');
+  const Response longest[] = {
+      {.kind = Response::Kind::kValueCas, .flags = kMax32, .number = kMax64, .key = key, .text = value, .last = true},
+      Response::stat(key, kMax64),
+      Response::stat(key, value),
+      Response::of_number(kMax64)};
+  for (const Response& response : longest) {
+    for (std::size_t before = 0; before <= BufferPool::kSmallBlockBytes; ++before) {
+      BufferPool pool(1 << 20);
+      Buffer out(pool);
+      out.append(std::string(before, 'b'));
+      Protocol::compose(response, out);
+      ASSERT_TRUE(out.view().ends_with("\r\n")) << before;
+    }
+  }
+}
+
 TEST(Compose, BinaryRefusalIsAWholeResponse) {
   BufferPool pool(1 << 20);
   Buffer out(pool);

@@ -61,7 +61,6 @@ class ItemHeader {
 
   [[nodiscard]] std::uint32_t key_bytes() const noexcept { return sizes() & kKeyBytesMax; }
   [[nodiscard]] bool large() const noexcept { return value_field() == kLarge; }
-  [[nodiscard]] std::uint32_t value_bytes() const noexcept { return large() ? large_value().bytes : value_field(); }
   [[nodiscard]] bool has_flags() const noexcept { return (sizes() & kFlagsBit) != 0; }
   [[nodiscard]] bool dead() const noexcept { return (sizes() & kDeadBit) != 0; }
   // False when it was dead. Several may try at once only if it is large.
@@ -118,6 +117,7 @@ class ItemHeader {
   }
   // REQUIRES: large().
   [[nodiscard]] LargeValue large_value() const noexcept { return large_value_of(content()); }
+  [[nodiscard]] std::uint32_t value_bytes() const noexcept { return static_cast<std::uint32_t>(value().size()); }
   [[nodiscard]] std::uint32_t flags() const noexcept { return content().flags; }
   // What it takes of its segment.
   [[nodiscard]] std::uint32_t total_bytes() const noexcept;
@@ -126,15 +126,18 @@ class ItemHeader {
   ItemHeader& copy_to(void* to, std::uint32_t expiry_code, Heat heat) const noexcept {
     auto* copy = new (to) ItemHeader(key_bytes(), value_field(), has_flags(), expiry_code);
     copy->set_heat(heat);
-    std::memcpy(static_cast<void*>(copy + 1), this + 1, flags_bytes() + key_bytes() + stored_bytes());
+    const std::string_view last = content().value;
+    std::memcpy(static_cast<void*>(copy + 1), bytes(), static_cast<std::size_t>(last.data() + last.size() - bytes()));
     return *copy;
   }
 
   // Writes what follows the header. REQUIRES: the sizes given to the constructor; kLarge takes a LargeValue::stored().
   void fill(std::uint32_t flags, std::string_view key, std::string_view front, std::string_view back) noexcept {
     char* to = reinterpret_cast<char*>(this + 1);
-    if (has_flags()) std::memcpy(to, &flags, sizeof(flags));
-    to += flags_bytes();
+    if (has_flags()) {
+      std::memcpy(to, &flags, sizeof(flags));
+      to += sizeof(flags);
+    }
     for (const std::string_view part : {key, front, back}) {
       if (!part.empty()) std::memcpy(to, part.data(), part.size());
       to += part.size();
@@ -153,8 +156,6 @@ class ItemHeader {
   }
   [[nodiscard]] std::uint32_t sizes() const noexcept { return sizes_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint32_t value_field() const noexcept { return (sizes() >> kKeyLengthBits) & kLarge; }
-  // What lies behind the key.
-  [[nodiscard]] std::uint32_t stored_bytes() const noexcept { return large() ? sizeof(LargeValue) : value_field(); }
   [[nodiscard]] std::uint32_t state() const noexcept { return state_.load(std::memory_order_relaxed); }
   // False: another thread was faster, and `before` is what it made of it.
   bool replace_state(std::uint32_t& before, std::uint32_t after, bool shared) noexcept {
@@ -163,7 +164,6 @@ class ItemHeader {
     return true;
   }
   [[nodiscard]] const char* bytes() const noexcept { return reinterpret_cast<const char*>(this + 1); }
-  [[nodiscard]] std::uint32_t flags_bytes() const noexcept { return has_flags() ? 4 : 0; }
 
   std::atomic<std::uint32_t> sizes_;
   std::atomic<std::uint32_t> state_;
@@ -177,7 +177,8 @@ static_assert(sizeof(ItemHeader) == 8 && alignof(ItemHeader) == kSlotUnitBytes);
 }
 
 inline std::uint32_t ItemHeader::total_bytes() const noexcept {
-  return static_cast<std::uint32_t>(item_bytes(key_bytes(), stored_bytes(), has_flags()));
+  const Content content = this->content();
+  return static_cast<std::uint32_t>(item_bytes(content.key.size(), content.value.size(), has_flags()));
 }
 
 }  // namespace pelikan::storage::segcache
