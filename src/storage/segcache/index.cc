@@ -241,16 +241,22 @@ void Index::grow(std::uint64_t items) noexcept {
   split();
 }
 
-void Index::populate() noexcept {
+void Index::commit_ahead() noexcept {
   const std::unique_lock growth(growth_mutex_, std::try_to_lock);
   if (!growth.owns_lock()) return;
-  const auto ahead = [](Region& memory, std::size_t used_bytes) {
-    (void)memory.commit(std::min(used_bytes + kPopulatedAheadBytes, memory.reserved_bytes()));
-    memory.populate(used_bytes, kPopulatedAheadBytes);
-  };
-  ahead(bucket_memory_, buckets() * sizeof(Bucket));
+  bucket_memory_.commit_ahead(buckets() * sizeof(Bucket));
   const std::scoped_lock pool(pool_mutex_);
-  ahead(overflow_memory_, overflow_made_.load(std::memory_order_relaxed) * sizeof(Bucket));
+  overflow_memory_.commit_ahead(overflow_made() * sizeof(Bucket));
+}
+
+bool Index::runs_short() const noexcept {
+  return bucket_memory_.runs_short(buckets() * sizeof(Bucket)) ||
+         overflow_memory_.runs_short(overflow_made() * sizeof(Bucket));
+}
+
+bool Index::populate() noexcept {
+  return bucket_memory_.populate(buckets() * sizeof(Bucket)) ||
+         overflow_memory_.populate(overflow_made() * sizeof(Bucket));
 }
 
 // Two chains never need more overflow buckets than the one they were.

@@ -91,8 +91,11 @@ class Index {
   // REQUIRES: the caller holds no chain.
   void grow(std::uint64_t items) noexcept;
 
-  // A step towards memory for the buckets that are next.
-  void populate() noexcept;
+  // Memory ahead of what is used, for buckets and for overflow buckets: Region says more. Any thread; populate() one at
+  // a time.
+  void commit_ahead() noexcept;
+  [[nodiscard]] bool runs_short() const noexcept;
+  bool populate() noexcept;
 
   // Clears stale slots in that many buckets. True when this ended a sweep, and the next starts.
   // REQUIRES: room (shared.h), and no chain is held.
@@ -129,8 +132,6 @@ class Index {
   void check_invariants() const;
 
  private:
-  static constexpr std::size_t kPopulatedAheadBytes = std::size_t{512} << 10;
-
   // The current slots of a chain, taken out of it, and the overflow buckets that it had.
   struct Gathered {
     std::array<Slot, kChainSlotsMax> slots;

@@ -83,35 +83,38 @@ Region::Region(std::size_t reserve_bytes, const char* what)
 Region::~Region() { ::munmap(data_, reserved_bytes_); }
 
 bool Region::commit(std::size_t bytes) noexcept {
-  if (bytes <= committed_bytes_) return true;
+  const std::size_t committed = committed_bytes_.load(std::memory_order_relaxed);
+  if (bytes <= committed) return true;
   if (bytes > reserved_bytes_) return false;
   const std::size_t target = std::min((bytes + kStepBytes - 1) / kStepBytes * kStepBytes, reserved_bytes_);
-  if (::mprotect(data_ + committed_bytes_, target - committed_bytes_, PROT_READ | PROT_WRITE) != 0) return false;
-  committed_bytes_ = target;
+  if (::mprotect(data_ + committed, target - committed, PROT_READ | PROT_WRITE) != 0) return false;
+  committed_bytes_.store(target, std::memory_order_release);
   return true;
 }
 
-// Huge pages mean fewer TLB misses, but to clear one takes the kernel from a tenth of a millisecond to several. So
-// memory comes in small pages, and the kernel is asked to join what is complete in the background.
-void Region::populate(std::size_t used_bytes, std::size_t ahead_bytes) noexcept {
-  std::size_t populated =
-      std::max(populated_bytes_.load(std::memory_order_relaxed), used_bytes - used_bytes % kPopulateBytes);
-  if (populated < std::min(used_bytes + ahead_bytes, committed_bytes_)) {
-    (void)::madvise(data_ + populated, kPopulateBytes, MADV_POPULATE_WRITE);
-    populated += kPopulateBytes;
-  }
-  populated_bytes_.store(populated, std::memory_order_relaxed);
-  const std::size_t complete = populated - populated % kHugePageBytes;
-  // The kernel makes one mapping of neighbours only if they were one before. So what is committed next must first grow
-  // together with what was not advised; with mappings of 2 MB there would soon be more than it allows.
-  if (complete == committed_bytes_ && complete < reserved_bytes_) return;
-  if (complete <= advised_bytes_ || reserved_bytes_ < kHugePagesFromBytes || has_gaps_) return;
-  (void)::madvise(data_ + advised_bytes_, complete - advised_bytes_, MADV_HUGEPAGE);
-  advised_bytes_ = complete;
+bool Region::populate(std::size_t used_bytes) noexcept {
+  if (!runs_short(used_bytes)) return false;
+  std::size_t from = populated_bytes_.load(std::memory_order_relaxed);
+  // What is used may have gaps, which are not to be filled.
+  if (has_gaps_.load()) from = std::max(from, std::min(used_bytes, populated_bytes_max()));
+  const std::size_t bytes = std::min(kHugePageBytes - from % kHugePageBytes, populated_bytes_max() - from);
+  // Whoever touches memory for which a huge page is wanted waits for all of it. So where that may happen before it is
+  // ready it comes in small ones, and the kernel may join them later.
+  const bool in_use = from < used_bytes + kStepBytes;
+  if (!in_use) want_huge_pages(from, bytes);
+  (void)::madvise(data_ + from, bytes, MADV_POPULATE_WRITE);
+  if (in_use) want_huge_pages(from, bytes);
+  populated_bytes_.store(from + bytes, std::memory_order_relaxed);
+  return true;
+}
+
+void Region::want_huge_pages(std::size_t from, std::size_t bytes) noexcept {
+  const std::scoped_lock lock(advice_mutex_);
+  if (!has_gaps_.load()) (void)::madvise(data_ + from, bytes, MADV_HUGEPAGE);
 }
 
 std::size_t Region::prefault(std::size_t bytes) {
-  CHECK(!has_gaps_);
+  CHECK(!has_gaps_.load());
   const std::size_t end = (std::min(bytes, reserved_bytes_) + kStepBytes - 1) / kStepBytes * kStepBytes;
   if (const std::size_t available = available_bytes(); end > available) {
     throw std::runtime_error(
@@ -127,13 +130,15 @@ std::size_t Region::prefault(std::size_t bytes) {
         fmt::format("seg.prefault: cannot have {} bytes of memory for {}: {}", end, what_, std::strerror(refused)));
   }
   populated_bytes_.store(end, std::memory_order_relaxed);
-  advised_bytes_ = end;
   return end;
 }
 
 void Region::give_back(std::size_t from, std::size_t bytes) noexcept {
-  if (!has_gaps_) (void)::madvise(data_, reserved_bytes_, MADV_NOHUGEPAGE);
-  has_gaps_ = true;
+  if (!has_gaps_.load()) {
+    const std::scoped_lock lock(advice_mutex_);
+    (void)::madvise(data_, reserved_bytes_, MADV_NOHUGEPAGE);
+    has_gaps_.store(true);
+  }
   const std::size_t first = (from + kPageBytes - 1) / kPageBytes * kPageBytes;
   (void)::madvise(data_ + first, whole_pages_bytes(from, bytes), MADV_DONTNEED);
 }

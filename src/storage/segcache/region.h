@@ -1,12 +1,15 @@
 // A run of address space reserved once, of which a front part that only grows is memory. So an array can grow without
 // moving.
-// Owner: the heap or the index. Failure: the constructor and prefault() throw std::runtime_error; commit() says no and
-//        changes nothing.
+//
+// Owner:   the heap or the index. Threads: one at a time; but one more may populate().
+// Failure: the constructor and prefault() throw std::runtime_error; commit() says no and changes nothing; what cannot
+//          be populated is touched as any memory is.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <mutex>
 
 namespace pelikan::storage::segcache {
 
@@ -20,9 +23,21 @@ class Region {
 
   // Makes at least the first `bytes` memory, zeroed where it is new. Never takes memory away.
   [[nodiscard]] bool commit(std::size_t bytes) noexcept;
-  // What is committed becomes real a page at a time as it is touched, and whoever touches it waits for the kernel.
-  // This, called at leisure, has the kernel do that beforehand: a step towards `ahead_bytes` behind the used ones.
-  void populate(std::size_t used_bytes, std::size_t ahead_bytes) noexcept;
+  // What is committed becomes real a page at a time as it is touched, and whoever touches it waits for the kernel. So a
+  // thread that may wait makes it real before: 1/8 more than is used, from 2 to 8 MB, in huge pages if the kernel has
+  // some.
+  // Commits what must be for that.
+  void commit_ahead(std::size_t used_bytes) noexcept {
+    (void)commit(std::min(used_bytes + ahead_bytes(used_bytes) + 2 * kHugePageBytes, reserved_bytes_));
+  }
+  // Whether less is real, and more of what is committed could be. Any thread.
+  [[nodiscard]] bool runs_short(std::size_t used_bytes) const noexcept {
+    return populated_bytes_.load(std::memory_order_relaxed) <
+           std::min(used_bytes + ahead_bytes(used_bytes), populated_bytes_max());
+  }
+  // Then makes a step: at most 2 MB, which takes the kernel from a tenth of a millisecond to several. False: no need.
+  // REQUIRES: one thread at a time.
+  bool populate(std::size_t used_bytes) noexcept;
   // Commits the first `bytes`, rounded up, and makes them real at once, in huge pages where the kernel has some. Takes
   // a second for every few gigabytes. How many bytes it was. REQUIRES: nothing was given back.
   std::size_t prefault(std::size_t bytes);
@@ -50,18 +65,29 @@ class Region {
 
  private:
   static constexpr std::size_t kStepBytes = std::size_t{1} << 20;
-  static constexpr std::size_t kPopulateBytes = std::size_t{128} << 10;  // takes the kernel some 50 us
   static constexpr std::size_t kPageBytes = 4096;
   static constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
-  static constexpr std::size_t kHugePagesFromBytes = std::size_t{64} << 20;
+
+  [[nodiscard]] static std::size_t ahead_bytes(std::size_t used_bytes) noexcept {
+    return std::clamp(used_bytes / 8, kHugePageBytes, 4 * kHugePageBytes);
+  }
+  // The kernel makes one mapping of neighbours only if they were one before. So what is committed next must first grow
+  // together with what was not advised; with mappings of 2 MB there would soon be more than it allows.
+  [[nodiscard]] std::size_t populated_bytes_max() const noexcept {
+    const std::size_t committed = committed_bytes_.load(std::memory_order_relaxed);
+    if (committed == reserved_bytes_) return committed;
+    return committed / kHugePageBytes > 1 ? (committed / kHugePageBytes - 1) * kHugePageBytes : 0;
+  }
+
+  void want_huge_pages(std::size_t from, std::size_t bytes) noexcept;
 
   const char* what_;
   char* data_ = nullptr;
   std::size_t reserved_bytes_ = 0;
-  std::size_t committed_bytes_ = 0;
-  std::atomic<std::size_t> populated_bytes_{0};  // a multiple of kPopulateBytes; real_bytes() is asked on any thread
-  std::size_t advised_bytes_ = 0;                // huge pages are wanted
-  bool has_gaps_ = false;                        // they no longer are
+  std::atomic<std::size_t> committed_bytes_{0};
+  std::atomic<std::size_t> populated_bytes_{0};
+  std::mutex advice_mutex_;
+  std::atomic<bool> has_gaps_{false};  // then huge pages are no longer wanted
 };
 
 }  // namespace pelikan::storage::segcache

@@ -6,10 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 namespace pelikan::storage::segcache {
@@ -34,37 +37,111 @@ TEST(Region, IsCommittedFromTheFrontAndNeverBeyondItsEnd) {
   EXPECT_FALSE(region.commit(4 * kMiB + 1));
 }
 
-TEST(Region, IsPopulatedAheadInSmallSteps) {
-  Region region(4 * kMiB, "a test");
-  ASSERT_TRUE(region.commit(2 * kMiB));
-  EXPECT_EQ(resident_bytes(region, 2 * kMiB), 0U);
+// All steps that are due.
+void populate(Region& region, std::size_t used_bytes) {
+  while (region.populate(used_bytes)) continue;
+}
+
+TEST(Region, IsPopulatedAheadOfUse) {
+  Region region(512 * kMiB, "a test");
+  region.commit_ahead(0);
+  EXPECT_EQ(resident_bytes(region, 512 * kMiB), 0U);
   region.data()[0] = 'x';
-  std::size_t before = resident_bytes(region, 2 * kMiB);
-  for (int i = 0; i < 100; ++i) {
-    region.populate(1, kMiB / 2);
-    const std::size_t now = resident_bytes(region, 2 * kMiB);
-    EXPECT_LE(now - before, kMiB / 8);
-    before = now;
-  }
-  EXPECT_GE(before, kMiB / 2);
-  EXPECT_LE(before, kMiB / 2 + kMiB / 8);
+  EXPECT_TRUE(region.runs_short(1));
+  EXPECT_TRUE(region.populate(1));
+  EXPECT_EQ(resident_bytes(region, 512 * kMiB), 2 * kMiB);
+  populate(region, 1);
+  EXPECT_FALSE(region.runs_short(1));
+  EXPECT_FALSE(region.populate(1));
+  EXPECT_EQ(resident_bytes(region, 512 * kMiB), 4 * kMiB);
+  EXPECT_EQ(region.real_bytes(1), 4 * kMiB);
   EXPECT_EQ(region.data()[0], 'x');
-  // Never what is not committed, and what was used meanwhile is not gone through again.
-  for (int i = 0; i < 5; ++i) region.populate(2 * kMiB - kMiB / 4, kMiB);
-  EXPECT_EQ(resident_bytes(region, 2 * kMiB) - before, kMiB / 4);
+  // Nothing comes as long as enough is ready; where much is used, more is enough.
+  EXPECT_FALSE(region.populate(2 * kMiB));
+  region.commit_ahead(2 * kMiB + 1);
+  EXPECT_TRUE(region.populate(2 * kMiB + 1));
+  for (const auto& [used, real] : {std::pair{24 * kMiB, 28 * kMiB}, {64 * kMiB, 72 * kMiB}, {200 * kMiB, 208 * kMiB}}) {
+    region.commit_ahead(used);
+    populate(region, used);
+    EXPECT_EQ(resident_bytes(region, 512 * kMiB), real);
+  }
+}
+
+TEST(Region, IsPopulatedNoFartherThanItIsCommittedAndToItsEnd) {
+  Region region(9 * kMiB, "a test");
+  ASSERT_TRUE(region.commit(7 * kMiB));
+  populate(region, 7 * kMiB);
+  EXPECT_EQ(resident_bytes(region, 9 * kMiB), 4 * kMiB);  // the last huge page stays one mapping with what comes
+  ASSERT_TRUE(region.commit(9 * kMiB));
+  populate(region, 7 * kMiB);
+  EXPECT_EQ(resident_bytes(region, 9 * kMiB), 9 * kMiB);
+  EXPECT_FALSE(region.runs_short(9 * kMiB));
+}
+
+// What was used before it was ready stays what it is.
+TEST(Region, CatchesUpWithWhatIsUsed) {
+  Region region(64 * kMiB, "a test");
+  ASSERT_TRUE(region.commit(64 * kMiB));
+  region.data()[0] = 'x';
+  region.data()[13 * kMiB] = 'y';
+  populate(region, 14 * kMiB);
+  EXPECT_EQ(resident_bytes(region, 64 * kMiB), 16 * kMiB);
+  EXPECT_EQ(region.data()[0], 'x');
+  EXPECT_EQ(region.data()[13 * kMiB], 'y');
+}
+
+TEST(Region, FillsNoGaps) {
+  Region region(64 * kMiB, "a test");
+  ASSERT_TRUE(region.commit(64 * kMiB));
+  populate(region, 1);
+  std::fill_n(region.data(), 9 * kMiB, 'x');
+  region.give_back(3 * kMiB, kMiB);  // populated
+  region.give_back(7 * kMiB, kMiB);  // only used
+  EXPECT_EQ(resident_bytes(region, 64 * kMiB), 7 * kMiB);
+  populate(region, 9 * kMiB);
+  EXPECT_EQ(resident_bytes(region, 9 * kMiB), 7 * kMiB);
+  EXPECT_EQ(resident_bytes(region, 64 * kMiB), 10 * kMiB);  // and to 12 MB
+  EXPECT_EQ(region.data()[8 * kMiB], 'x');
+  EXPECT_EQ(region.data()[7 * kMiB], 0);
+}
+
+// One thread populates while another commits, writes, gives back and asks.
+TEST(Region, IsPopulatedByAnotherThread) {
+  constexpr std::size_t kBytes = 96 * kMiB;
+  Region region(kBytes, "a test");
+  std::atomic<std::size_t> used{0};
+  std::atomic<bool> done{false};
+  std::jthread other([&] {
+    while (!done.load()) {
+      if (!region.populate(used.load())) std::this_thread::yield();
+    }
+  });
+  for (std::size_t at = 0; at < kBytes; at += 64 << 10) {
+    region.commit_ahead(at);
+    std::fill_n(region.data() + at, 64 << 10, static_cast<char>(at >> 16));
+    used.store(at + (64 << 10));
+    EXPECT_GE(region.real_bytes(at), at);
+    if (at == kBytes / 2) region.give_back(kMiB, kMiB);
+  }
+  done.store(true);
+  other.join();
+  for (std::size_t at = 0; at < kBytes; at += 32 << 10) {
+    const bool given_back = at >= kMiB && at < 2 * kMiB;
+    ASSERT_EQ(region.data()[at], given_back ? 0 : static_cast<char>(at >> 16)) << at;
+  }
 }
 
 TEST(Region, IsPrefaultedAsFarAsIsAskedAndGrowsFromThere) {
-  Region region(8 * kMiB, "a test");
+  Region region(16 * kMiB, "a test");
   EXPECT_EQ(region.prefault(3 * kMiB - 1), 3 * kMiB);
-  EXPECT_EQ(resident_bytes(region, 8 * kMiB), 3 * kMiB);
+  EXPECT_EQ(resident_bytes(region, 16 * kMiB), 3 * kMiB);
   EXPECT_EQ(region.real_bytes(1), 3 * kMiB);
   region.data()[3 * kMiB - 1] = 'x';  // it is committed
-  ASSERT_TRUE(region.commit(8 * kMiB));
-  for (int i = 0; i < 10; ++i) region.populate(2 * kMiB, kMiB);
-  EXPECT_EQ(resident_bytes(region, 8 * kMiB), 3 * kMiB);
-  for (int i = 0; i < 10; ++i) region.populate(3 * kMiB, kMiB);
-  EXPECT_EQ(resident_bytes(region, 8 * kMiB), 4 * kMiB);
+  ASSERT_TRUE(region.commit(16 * kMiB));
+  populate(region, kMiB);
+  EXPECT_EQ(resident_bytes(region, 16 * kMiB), 3 * kMiB);
+  populate(region, 2 * kMiB);
+  EXPECT_EQ(resident_bytes(region, 16 * kMiB), 4 * kMiB);
   EXPECT_EQ(region.data()[3 * kMiB - 1], 'x');
 }
 
@@ -82,15 +159,17 @@ std::size_t mappings(const Region& region) {
 
 // A huge page is one mapping's, and the number of mappings has a limit.
 TEST(Region, StaysFewMappingsAsItGrowsAndBeginsWithAHugePage) {
-  constexpr std::size_t kAheadBytes = kMiB / 2;
   for (const std::size_t prefault_bytes : {std::size_t{0}, 5 * kMiB}) {
-    Region region(80 * kMiB, "a test");
-    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(region.data()) % (2 * kMiB), 0U);
-    if (prefault_bytes > 0) region.prefault(prefault_bytes);
-    for (std::size_t used = 0; used <= region.reserved_bytes(); used += 64 << 10) {
-      ASSERT_TRUE(region.commit(std::min(used + kAheadBytes, region.reserved_bytes())));
-      region.populate(used, kAheadBytes);
-      ASSERT_LE(mappings(region), 4U) << used;
+    for (const bool late : {false, true}) {
+      Region region(200 * kMiB, "a test");
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(region.data()) % (2 * kMiB), 0U);
+      if (prefault_bytes > 0) region.prefault(prefault_bytes);
+      for (std::size_t used = 0; used < region.reserved_bytes(); used += 64 << 10) {
+        region.commit_ahead(used);
+        if (late) region.data()[used] = 'x';
+        if (!late || used / kMiB % 10 == 9) populate(region, used);
+        ASSERT_LE(mappings(region), 6U) << used;
+      }
     }
   }
 }

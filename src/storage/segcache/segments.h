@@ -207,8 +207,11 @@ class Segments {
   // What segments that were ever used, and blocks, take of the machine's memory.
   [[nodiscard]] std::uint64_t real_bytes() const noexcept {
     const auto get = [](const auto& number) { return number.load(std::memory_order_relaxed); };
-    return heap_.real_bytes(std::size_t{get(touched_)} * segment_bytes_) - get(hollow_bytes_) + get(mapped_bytes_);
+    return heap_.real_bytes(used_bytes()) - get(hollow_bytes_) + get(mapped_bytes_);
   }
+  // Memory ahead of what is used: Region says more. populate() is for one thread at a time.
+  [[nodiscard]] bool runs_short() const noexcept { return heap_.runs_short(used_bytes()); }
+  bool populate() noexcept { return heap_.populate(used_bytes()); }
   // Large items: how many, and the bytes of their values.
   [[nodiscard]] std::uint32_t large_items() const noexcept { return large_items_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t large_bytes() const noexcept { return large_bytes_.load(std::memory_order_relaxed); }
@@ -355,12 +358,11 @@ class Segments {
   // The segments lent for a block are free again, and it goes, both as soon as no thread may still read it.
   // REQUIRES: no slot leads to it.
   void give_back(SegmentId first_lent) noexcept;
-  // A step towards memory for what will be written soon.
-  void populate() noexcept {
-    heap_.populate(std::size_t{touched_.load(std::memory_order_relaxed)} * segment_bytes_, kPopulatedAheadBytes);
-  }
 
  private:
+  [[nodiscard]] std::size_t used_bytes() const noexcept {
+    return std::size_t{touched_.load(std::memory_order_relaxed)} * segment_bytes_;
+  }
   SegmentId take(std::uint32_t now_sec) noexcept;
   [[nodiscard]] SegmentId take_free() noexcept;
   void collect_rested() noexcept;
@@ -402,7 +404,6 @@ class Segments {
   // that none is reused in haste.
   static constexpr std::uint32_t kReusedInTurn = 16;
   static constexpr std::size_t kPageBytes = 4096;
-  static constexpr std::size_t kPopulatedAheadBytes = std::size_t{2} << 20;
   SegmentList free_;     // used before
   SegmentList resting_;  // released, and readers may still look; the first released first
   std::uint32_t resting_count_ = 0;

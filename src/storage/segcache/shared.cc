@@ -7,6 +7,9 @@
 namespace pelikan::storage::segcache {
 namespace {
 
+// A smaller heap is full so soon that its memory may come as it is touched.
+constexpr std::uint64_t kPopulatedHeapBytesMin = std::uint64_t{64} << 20;
+
 // The index never outgrows the heap: room for items of 13 bytes on average, headers included. Half as many overflow
 // buckets come on top, so of a given number of bytes two thirds are for buckets.
 std::uint64_t buckets_max(const SegOptions& options, const Geometry& geometry) {
@@ -63,6 +66,8 @@ Shared::Shared(const SegOptions& options, const KeyHash& hash, std::uint32_t now
       now_sec(now),
       expiry_queue(segments) {
   hints.fill(kNoSegment);
+  const std::uint64_t heap_bytes = std::uint64_t{segments.count()} * segments.segment_bytes();
+  if (heap_bytes >= kPopulatedHeapBytesMin) populator.emplace(segments, index);
 }
 
 Totals Shared::totals() const noexcept {

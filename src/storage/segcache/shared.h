@@ -12,6 +12,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "base/hash.h"
 #include "storage/segcache/expiry_queue.h"
@@ -19,6 +20,7 @@
 #include "storage/segcache/index.h"
 #include "storage/segcache/options.h"
 #include "storage/segcache/policies/policy.h"
+#include "storage/segcache/populator.h"
 #include "storage/segcache/seg_metrics.h"
 #include "storage/segcache/segments.h"
 
@@ -111,6 +113,8 @@ struct Shared {
   std::uint32_t sweeps = 0;
   std::array<SegmentId, kHints> hints;  // a ring of segments that became sparse
   std::size_t hint_at = 0;
+
+  std::optional<Populator> populator;  // last: its thread uses the others. Not for small heaps
 };
 
 }  // namespace pelikan::storage::segcache

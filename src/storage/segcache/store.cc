@@ -82,8 +82,7 @@ void Store::work() noexcept {
   for (int i = 0; i < kReclaimsPerTurn && reclaim(); ++i) continue;
   begin_ahead();
   sweep(kSweepPerTurn);
-  segments_.populate();
-  index_.populate();
+  if (shared_->populator) shared_->populator->look();
 }
 
 // Nobody else may seal an open segment. Only sealed ones wait for their expiry; those that were flushed may leave.
