@@ -72,7 +72,7 @@ def main():
             settings = [f'server.max_connections={count + WARM}', 'server.drain_timeout=0ms']
             settings += tls_settings(pair) if version else []
             settings += [f'tls.ca_file={ca.certificate}'] if identity else []
-            settings += [] if ping else ['seg.heap_size=64MB']
+            settings += [] if ping else ['seg.heap_size=32MB']  # none of which is made ready meanwhile
             with Server(binary, settings) as server:
                 each, at_once = measure(server, count, request, reply,
                                         version and client_context(ca, version, identity))

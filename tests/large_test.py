@@ -23,7 +23,7 @@ VALUE_BYTES = 20 * 2**20
 SETTINGS = [f'seg.heap_size={HEAP_MB}MB', 'seg.max_value_size=32MB', 'worker.threads=2', 'server.drain_timeout=0ms']
 DIFFERENCE_MAX = 0.03
 DIFFERENCE_BYTES = 4 * 2**20  # which is more when little is left: receive buffers, and what malloc gives back or not
-AHEAD_MB = 4  # populated ahead of use, or not yet reused
+AHEAD_MB = 4  # not yet reused, or, before the first large value, populated ahead of use
 SEED = 7
 
 

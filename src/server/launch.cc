@@ -75,7 +75,7 @@ void serve(const config::Config& config, const Settings& settings, const Applica
   admin.stop();
 }
 
-// Everything that declares metrics, without the threads.
+// Everything that declares metrics, without the threads that serve.
 std::string list_metrics(const MakeApplication& make, const Surroundings& surroundings) {
   const Application application = make(surroundings);
   const auto service = application.services.make();

@@ -91,8 +91,8 @@ class Index {
   // REQUIRES: the caller holds no chain.
   void grow(std::uint64_t items) noexcept;
 
-  // Memory ahead of what is used, for buckets and for overflow buckets: Region says more. Any thread; populate() one at
-  // a time.
+  // Memory ahead of what is used, for buckets and for overflow buckets: Region says more. Any thread, the last one at a
+  // time.
   void commit_ahead() noexcept;
   [[nodiscard]] bool runs_short() const noexcept;
   bool populate() noexcept;

@@ -9,6 +9,7 @@
 namespace pelikan::storage::segcache {
 
 Populator::Populator(Segments& segments, Index& index) : segments_(segments), index_(index) {
+  index_.commit_ahead();
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
@@ -29,7 +30,6 @@ Populator::~Populator() {
 }
 
 void Populator::look() noexcept {
-  index_.commit_ahead();
   if ((segments_.runs_short() || index_.runs_short()) && !asked_.exchange(true)) work_.release();
 }
 
@@ -40,6 +40,7 @@ void Populator::run() noexcept {
   while (!ending_.load()) {
     work_.acquire();
     asked_.store(false);
+    index_.commit_ahead();
     while (!ending_.load() && (segments_.populate() || index_.populate())) continue;
   }
 }

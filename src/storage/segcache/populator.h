@@ -2,8 +2,8 @@
 // millisecond to several for one, which no request should wait for.
 //
 // Owner:   Shared. Threads: look() on any.
-// Failure: throws std::system_error when there is no thread to be had. What is not ready in time is touched by whoever
-//          uses it first, as memory is without all this.
+// Failure: the constructor throws std::system_error when there is no thread to be had. What is not ready in time is
+//          touched by whoever uses it first, as memory is without all this.
 #pragma once
 
 #include <atomic>

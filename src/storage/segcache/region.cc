@@ -64,8 +64,10 @@ int populate_all(char* data, std::size_t bytes) {
 
 }  // namespace
 
-Region::Region(std::size_t reserve_bytes, const char* what)
-    : what_(what), reserved_bytes_((reserve_bytes + kStepBytes - 1) / kStepBytes * kStepBytes) {
+Region::Region(std::size_t reserve_bytes, const char* what, std::size_t used_bytes)
+    : what_(what),
+      reserved_bytes_((reserve_bytes + kStepBytes - 1) / kStepBytes * kStepBytes),
+      populated_bytes_(used_bytes / kHugePageBytes * kHugePageBytes) {
   const std::size_t spare_bytes = kHugePageBytes;
   void* at =
       ::mmap(nullptr, reserved_bytes_ + spare_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -88,29 +90,30 @@ bool Region::commit(std::size_t bytes) noexcept {
   if (bytes > reserved_bytes_) return false;
   const std::size_t target = std::min((bytes + kStepBytes - 1) / kStepBytes * kStepBytes, reserved_bytes_);
   if (::mprotect(data_ + committed, target - committed, PROT_READ | PROT_WRITE) != 0) return false;
-  committed_bytes_.store(target, std::memory_order_release);
+  committed_bytes_.store(target, std::memory_order_relaxed);
   return true;
 }
 
+void Region::commit_ahead(std::size_t used_bytes) noexcept {
+  constexpr std::size_t kCommitBytes = std::size_t{64} << 20;
+  const std::size_t needed = std::min(used_bytes + ahead_bytes(used_bytes) + 2 * kHugePageBytes, reserved_bytes_);
+  if (needed <= committed_bytes_.load(std::memory_order_relaxed)) return;
+  (void)(commit(std::min(used_bytes + kCommitBytes, reserved_bytes_)) || commit(needed));
+}
+
 bool Region::populate(std::size_t used_bytes) noexcept {
+  const std::scoped_lock lock(populating_);
   if (!runs_short(used_bytes)) return false;
-  std::size_t from = populated_bytes_.load(std::memory_order_relaxed);
-  // What is used may have gaps, which are not to be filled.
-  if (has_gaps_.load()) from = std::max(from, std::min(used_bytes, populated_bytes_max()));
+  const std::size_t from = populated_bytes_.load(std::memory_order_relaxed);
   const std::size_t bytes = std::min(kHugePageBytes - from % kHugePageBytes, populated_bytes_max() - from);
   // Whoever touches memory for which a huge page is wanted waits for all of it. So where that may happen before it is
   // ready it comes in small ones, and the kernel may join them later.
   const bool in_use = from < used_bytes + kStepBytes;
-  if (!in_use) want_huge_pages(from, bytes);
+  if (!in_use) (void)::madvise(data_ + from, bytes, MADV_HUGEPAGE);
   (void)::madvise(data_ + from, bytes, MADV_POPULATE_WRITE);
-  if (in_use) want_huge_pages(from, bytes);
+  if (in_use) (void)::madvise(data_ + from, bytes, MADV_HUGEPAGE);
   populated_bytes_.store(from + bytes, std::memory_order_relaxed);
   return true;
-}
-
-void Region::want_huge_pages(std::size_t from, std::size_t bytes) noexcept {
-  const std::scoped_lock lock(advice_mutex_);
-  if (!has_gaps_.load()) (void)::madvise(data_ + from, bytes, MADV_HUGEPAGE);
 }
 
 std::size_t Region::prefault(std::size_t bytes) {
@@ -134,10 +137,9 @@ std::size_t Region::prefault(std::size_t bytes) {
 }
 
 void Region::give_back(std::size_t from, std::size_t bytes) noexcept {
-  if (!has_gaps_.load()) {
-    const std::scoped_lock lock(advice_mutex_);
+  if (!has_gaps_.exchange(true)) {
+    const std::scoped_lock lock(populating_);  // once: for a step that is under way
     (void)::madvise(data_, reserved_bytes_, MADV_NOHUGEPAGE);
-    has_gaps_.store(true);
   }
   const std::size_t first = (from + kPageBytes - 1) / kPageBytes * kPageBytes;
   (void)::madvise(data_ + first, whole_pages_bytes(from, bytes), MADV_DONTNEED);

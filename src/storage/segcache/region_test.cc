@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -97,17 +98,26 @@ TEST(Region, FillsNoGaps) {
   std::fill_n(region.data(), 9 * kMiB, 'x');
   region.give_back(3 * kMiB, kMiB);  // populated
   region.give_back(7 * kMiB, kMiB);  // only used
+  EXPECT_FALSE(region.runs_short(9 * kMiB));
+  EXPECT_FALSE(region.populate(9 * kMiB));
   EXPECT_EQ(resident_bytes(region, 64 * kMiB), 7 * kMiB);
-  populate(region, 9 * kMiB);
-  EXPECT_EQ(resident_bytes(region, 9 * kMiB), 7 * kMiB);
-  EXPECT_EQ(resident_bytes(region, 64 * kMiB), 10 * kMiB);  // and to 12 MB
   EXPECT_EQ(region.data()[8 * kMiB], 'x');
   EXPECT_EQ(region.data()[7 * kMiB], 0);
 }
 
-// One thread populates while another commits, writes, gives back and asks.
+TEST(Region, MakesNothingRealThatWasUsedAtTheStart) {
+  Region region(64 * kMiB, "a test", 7 * kMiB);
+  region.commit_ahead(7 * kMiB);
+  populate(region, 7 * kMiB);
+  EXPECT_EQ(resident_bytes(region, 6 * kMiB), 0U);
+  EXPECT_EQ(resident_bytes(region, 64 * kMiB), 4 * kMiB);
+}
+
+// One thread populates while another commits, writes, and, as large items do, gives back what was never written.
 TEST(Region, IsPopulatedByAnotherThread) {
   constexpr std::size_t kBytes = 96 * kMiB;
+  constexpr std::size_t kGapBytes = 3 * kMiB;
+  constexpr std::size_t kChunkBytes = std::size_t{64} << 10;
   Region region(kBytes, "a test");
   std::atomic<std::size_t> used{0};
   std::atomic<bool> done{false};
@@ -116,19 +126,72 @@ TEST(Region, IsPopulatedByAnotherThread) {
       if (!region.populate(used.load())) std::this_thread::yield();
     }
   });
-  for (std::size_t at = 0; at < kBytes; at += 64 << 10) {
-    region.commit_ahead(at);
-    std::fill_n(region.data() + at, 64 << 10, static_cast<char>(at >> 16));
-    used.store(at + (64 << 10));
-    EXPECT_GE(region.real_bytes(at), at);
-    if (at == kBytes / 2) region.give_back(kMiB, kMiB);
-  }
+  const auto write_to = [&](std::size_t end) {
+    for (std::size_t at = used; at < end; at += kChunkBytes) {
+      region.commit_ahead(at);
+      std::fill_n(region.data() + at, kChunkBytes, static_cast<char>(at >> 16));
+      used.store(at + kChunkBytes);
+    }
+  };
+  write_to(kBytes / 2);
+  while (region.runs_short(used)) std::this_thread::yield();
+  const std::size_t gap = used;
+  EXPECT_GE(region.real_bytes(0), gap + kGapBytes);
+  EXPECT_GE(resident_bytes(region, kBytes), gap + kGapBytes);
+  used += kGapBytes;
+  region.give_back(gap, kGapBytes);
+  write_to(kBytes);
   done.store(true);
   other.join();
-  for (std::size_t at = 0; at < kBytes; at += 32 << 10) {
-    const bool given_back = at >= kMiB && at < 2 * kMiB;
+  EXPECT_EQ(resident_bytes(region, kBytes), kBytes - kGapBytes);
+  for (std::size_t at = 0; at < kBytes; at += kChunkBytes / 2) {
+    const bool given_back = at >= gap && at < gap + kGapBytes;
     ASSERT_EQ(region.data()[at], given_back ? 0 : static_cast<char>(at >> 16)) << at;
   }
+}
+
+std::string content_of(const char* path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// How often the kernel had no huge page.
+std::string fallbacks() {
+  std::ifstream file("/proc/vmstat");
+  std::string name;
+  for (std::string value; file >> name >> value;) {
+    if (name == "thp_fault_fallback") return value;
+  }
+  return "";
+}
+
+// Of the mappings of the region.
+std::size_t huge_bytes(const Region& region) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(region.data());
+  std::ifstream file("/proc/self/smaps");
+  std::size_t kib = 0;
+  bool inside = false;
+  for (std::string line; std::getline(file, line);) {
+    if (const std::size_t end = line.find('-'); end != std::string::npos && line.find(' ') > end) {
+      const std::uintptr_t from = std::stoull(line, nullptr, 16);
+      inside = from >= begin && from < begin + region.reserved_bytes();
+    } else if (inside && line.starts_with("AnonHugePages:")) {
+      kib += std::stoull(line.substr(line.find(':') + 1));
+    }
+  }
+  return kib << 10;
+}
+
+TEST(Region, IsPopulatedInHugePages) {
+  const std::string setting = content_of("/sys/kernel/mm/transparent_hugepage/enabled");
+  const std::string before = fallbacks();
+  Region region(64 * kMiB, "a test");
+  ASSERT_TRUE(region.commit(64 * kMiB));
+  populate(region, 0);
+  EXPECT_EQ(huge_bytes(region), 0U);  // whoever uses it first may come at any time
+  for (std::size_t used = 0; used < 40 * kMiB; used += kMiB) populate(region, used);
+  const bool has_none = setting.empty() || setting.contains("[never]") || fallbacks() != before;
+  EXPECT_GE(huge_bytes(region), has_none ? 0 : 40 * kMiB);
 }
 
 TEST(Region, IsPrefaultedAsFarAsIsAskedAndGrowsFromThere) {

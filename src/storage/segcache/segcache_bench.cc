@@ -280,13 +280,14 @@ BENCHMARK(get_and_set)->Iterations(1)->Unit(benchmark::kMillisecond);
 void growth(benchmark::State& state) {
   const std::uint32_t count = 2 * items();
   Cache cache(std::uint64_t{count} * (kItemBytes + 4), 3);
-  Latencies wall, cpu, turn, nothing;
+  Latencies wall, cpu, turn, turn_wall, nothing;
   for (auto _ : state) {
     for (std::uint32_t i = 0; i < count; ++i) {
       const std::uint64_t cpu_at = now_ns(CLOCK_THREAD_CPUTIME_ID);
       const std::uint64_t wall_at = now_ns(CLOCK_MONOTONIC);
       if (i % kTurn == 0) {
         cache.seg.turn(kNow);
+        turn_wall.record(now_ns(CLOCK_MONOTONIC) - wall_at);
         turn.record(now_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_at);
       } else {
         cache.set(KeyText(i).view());
@@ -304,6 +305,7 @@ void growth(benchmark::State& state) {
   cpu.tell(state, "cpu");
   nothing.tell(state, "machine");
   turn.tell(state, "turn");
+  turn_wall.tell(state, "turn_wall");
   wall.tell(state, "wall");
   state.counters["clock_ns"] = clock_ns();
   state.counters["index_bytes"] = static_cast<double>(cache.seg.stats().index_bytes);

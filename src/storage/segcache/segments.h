@@ -209,7 +209,7 @@ class Segments {
     const auto get = [](const auto& number) { return number.load(std::memory_order_relaxed); };
     return heap_.real_bytes(used_bytes()) - get(hollow_bytes_) + get(mapped_bytes_);
   }
-  // Memory ahead of what is used: Region says more. populate() is for one thread at a time.
+  // Memory ahead of what is used: Region says more. The last for one thread at a time.
   [[nodiscard]] bool runs_short() const noexcept { return heap_.runs_short(used_bytes()); }
   bool populate() noexcept { return heap_.populate(used_bytes()); }
   // Large items: how many, and the bytes of their values.

@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <system_error>
 
 namespace pelikan::storage::segcache {
 namespace {
 
-// A smaller heap is full so soon that its memory may come as it is touched.
+// A smaller heap is soon full, and what it is not ready for takes its stores less than a tenth of a second in all.
 constexpr std::uint64_t kPopulatedHeapBytesMin = std::uint64_t{64} << 20;
 
 // The index never outgrows the heap: room for items of 13 bytes on average, headers included. Half as many overflow
@@ -67,7 +68,12 @@ Shared::Shared(const SegOptions& options, const KeyHash& hash, std::uint32_t now
       expiry_queue(segments) {
   hints.fill(kNoSegment);
   const std::uint64_t heap_bytes = std::uint64_t{segments.count()} * segments.segment_bytes();
-  if (heap_bytes >= kPopulatedHeapBytesMin) populator.emplace(segments, index);
+  if (heap_bytes < kPopulatedHeapBytesMin) return;
+  try {
+    populator.emplace(segments, index);
+  } catch (const std::system_error&) {
+    return;  // no thread to be had: memory comes as it is touched
+  }
 }
 
 Totals Shared::totals() const noexcept {
