@@ -4,11 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <chrono>
 #include <span>
 #include <string>
-#include <thread>
 
 #include "metrics/metrics.h"
 #include "storage/segcache/index.h"
@@ -476,32 +473,6 @@ TEST(Prefault, HeapAndIndexAreThereAtTheStartAndCountedOnce) {
   EXPECT_GT(items, 600'000U);
   EXPECT_EQ(metric("heap_bytes"), 16 * kMb);
   EXPECT_GT(metric("hash_bytes"), index_bytes);
-  cache.check_invariants();
-}
-
-// A thread does it, as soon as a turn has seen that it is needed; and no more of it than is needed.
-TEST(Populator, HasMemoryReadyAheadOfUse) {
-  const auto metric = [](const char* name) { return static_cast<std::uint64_t>(metrics::snapshot().value(name)); };
-  SegCache cache(Options("none", 128 * kMb, kMb), KeyHash(1), at(1));
-  const auto await_ready = [&](std::uint64_t heap_bytes, std::uint64_t index_bytes) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (metric("heap_bytes") < heap_bytes || metric("hash_bytes") < index_bytes) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      cache.turn(at(1));
-      std::this_thread::yield();
-    }
-    return true;
-  };
-  ASSERT_TRUE(await_ready(2 * kMb, 4 * kMb));
-  const std::string value(100'000, 'v');
-  for (std::uint64_t items = 0; items < 1200;) {
-    for (const std::uint64_t end = items + 100; items < end; ++items) {
-      ASSERT_EQ(set(cache, number(items), value), Status::kStored);
-    }
-    ASSERT_TRUE(await_ready(std::min(items * value.size() + 2 * kMb, 128 * kMb), 4 * kMb)) << items;
-    EXPECT_LE(metric("heap_bytes"), items * value.size() * 11 / 10 + 8 * kMb);
-    EXPECT_LE(metric("hash_bytes"), 8 * kMb);
-  }
   cache.check_invariants();
 }
 
