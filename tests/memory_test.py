@@ -51,10 +51,12 @@ class Memory(unittest.TestCase):
             self.assertGreater(before['index'], 15 * 2**20)
             clients = [open_one() for _ in range(CLIENTS[transport])]
             half = b'set half 0 0 1000000\r\n' + b'x' * HALF_BYTES
+            received = server.stats()['session_recv_byte']
             for each in clients[::4]:
                 each.sendall(half)
-            wait_until(lambda: ask(client, b'stats memory\r\n')['buffers'] >= len(clients) // 4 * HALF_BYTES,
-                       'the halves to be there')
+            wait_until(lambda: server.stats()['session_recv_byte'] >= received + len(clients) // 4 * len(half),
+                       'the halves to be received')
+            self.assertGreaterEqual(ask(client, b'stats memory\r\n')['buffers'], len(clients) // 4 * HALF_BYTES)
             after = self.check(server, client, f'{transport}, {len(clients)} connections')
             self.assertGreater(after['connections'], before['connections'] + len(clients) * 200)
             for each in clients:
