@@ -62,6 +62,8 @@ DIFFERENCES = [
     ('memory-limit-is-fixed', rb'cache_memlimit .*', rb'(OK\r\n)?',
      rb'(MEMLIMIT_ADJUST_FAILED out of bounds[^\n]*\n)?'),
     ('http-closes', rb'.* HTTP/[^ ]*', rb'(ERROR\r\n)?', rb'<closed>'),
+    ('meta-commands', STORE + rb' .*', rb'CLIENT_ERROR bad data chunk\r\nMN\r\n',
+     rb'CLIENT_ERROR bad data chunk\r\nERROR\r\n'),
     ('rl-commands', rb'(ap|pre)pendrl .*', rb'ERROR\r\n' + ANY, rb'(([0-9]+|NOT_STORED|CLIENT_ERROR [^\n]*)\r\n)?'),
 ]
 # 1.6.18 looks for the minus of a number above 2^63 as far as the next zero byte, beyond the value's end: what an
@@ -70,7 +72,7 @@ BEHIND_THE_VALUE = 'minus-behind-the-value'
 LONG_NUMBER, NUMBER_BYTES_MAX = 'long-number', 256
 DELAYED_FLUSH = re.compile(rb'flush_all +[^ \r\n]')
 NEW_EXPIRY = re.compile(rb'(touch|gat) ')
-ARITHMETIC = re.compile(rb'(incr|decr) +[^ ]+ +(\d+) *')
+ARITHMETIC = re.compile(rb'(incr|decr) +[^ ]+ +(\d+)( .*)?')
 NON_NUMERIC = b'CLIENT_ERROR cannot increment or decrement non-numeric value\r\n'
 RULES = [(name, *(re.compile(part, re.DOTALL) for part in parts)) for name, *parts in DIFFERENCES]
 
