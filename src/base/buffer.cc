@@ -1,6 +1,7 @@
 #include "base/buffer.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <new>
 #include <utility>
@@ -9,23 +10,43 @@
 
 namespace pelikan {
 
+namespace {
+
+std::size_t block_bytes(std::size_t bytes) {
+  if (bytes <= BufferPool::kSmallBlockBytes) return BufferPool::kSmallBlockBytes;
+  return bytes <= BufferPool::kLargestBlockBytes ? std::max(std::bit_ceil(bytes), BufferPool::kBlockBytes) : bytes;
+}
+
+// REQUIRES: `bytes` is what block_bytes() returned, and not above kLargestBlockBytes.
+std::size_t kept_index(std::size_t bytes) { return std::bit_width(bytes / BufferPool::kBlockBytes); }
+
+}  // namespace
+
 BufferPool::~BufferPool() {
-  for (const auto* blocks : {&free_small_blocks_, &free_blocks_}) {
-    for (char* block : *blocks) std::free(block);
+  for (const auto& blocks : kept_) {
+    for (char* block : blocks) std::free(block);
   }
 }
 
-std::vector<char*>* BufferPool::free_blocks_of(std::size_t bytes) noexcept {
-  return bytes == kBlockBytes ? &free_blocks_ : bytes == kSmallBlockBytes ? &free_small_blocks_ : nullptr;
+std::size_t BufferPool::bytes_kept() const noexcept {
+  return kept_[0].size() * kSmallBlockBytes + kept_[1].size() * kBlockBytes + kept_large_bytes_;
+}
+
+bool BufferPool::may_keep(std::size_t bytes) const noexcept {
+  if (bytes <= kBlockBytes) return kept_[kept_index(bytes)].size() < kKeptBlocksMax;
+  return bytes <= kLargestBlockBytes && kept_large_bytes_ + bytes <= kKeptLargeBytesMax;
 }
 
 char* BufferPool::allocate(std::size_t& bytes) {
-  bytes = bytes <= kSmallBlockBytes ? kSmallBlockBytes : std::max(bytes, kBlockBytes);
+  bytes = block_bytes(bytes);
   bytes_in_use_ += bytes;
-  if (auto* free_blocks = free_blocks_of(bytes); free_blocks != nullptr && !free_blocks->empty()) {
-    char* block = free_blocks->back();
-    free_blocks->pop_back();
-    return block;
+  if (bytes <= kLargestBlockBytes) {
+    if (auto& kept = kept_[kept_index(bytes)]; !kept.empty()) {
+      char* block = kept.back();
+      kept.pop_back();
+      if (bytes > kBlockBytes) kept_large_bytes_ -= bytes;
+      return block;
+    }
   }
   auto* block = static_cast<char*>(std::malloc(bytes));
   if (block == nullptr) throw std::bad_alloc();
@@ -34,12 +55,12 @@ char* BufferPool::allocate(std::size_t& bytes) {
 
 void BufferPool::release(char* block, std::size_t bytes) noexcept {
   bytes_in_use_ -= bytes;
-  auto* free_blocks = free_blocks_of(bytes);
-  if (free_blocks == nullptr || free_blocks->size() >= kFreeBlocksMax) {
+  if (!may_keep(bytes)) {
     std::free(block);
     return;
   }
-  free_blocks->push_back(block);
+  kept_[kept_index(bytes)].push_back(block);
+  if (bytes > kBlockBytes) kept_large_bytes_ += bytes;
 }
 
 void Buffer::reset() noexcept {

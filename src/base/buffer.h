@@ -4,13 +4,16 @@
 //        |----consumed----|-----view()-----|--room()--|
 //                         begin_           end_
 //
-// An empty Buffer holds no memory. Blocks of two sizes are kept in the pool for the next user; larger ones go back to
-// the allocator at once. Growing never fails: the pool counts the bytes in use and the owner of the pool acts on
-// over_limit().
+// An empty Buffer holds no memory. Blocks of 2 KB, 16 KB, 32 KB and so on up to 512 KB are kept in the pool for the
+// next user, a few of them: large ones that go back to the allocator are unmapped, and the next user pays for each page
+// again. Larger ones go back at once. Growing never fails: the pool counts the bytes in use and the owner of the pool
+// acts on over_limit().
 // Owner:   a session (through its worker). Threads: pool and buffers belong to one thread. A buffer that goes to
 //          another thread leaves its pool before and joins the other's after; on the way it may be read, not grown.
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstring>
 #include <string_view>
@@ -24,7 +27,9 @@ class BufferPool {
  public:
   static constexpr std::size_t kSmallBlockBytes = 2 * 1024;
   static constexpr std::size_t kBlockBytes = 16 * 1024;
-  static constexpr std::size_t kFreeBlocksMax = 256;  // of each size
+  static constexpr std::size_t kLargestBlockBytes = 512 * 1024;
+  static constexpr std::size_t kKeptBlocksMax = 128;          // of 2 KB, and of 16 KB
+  static constexpr std::size_t kKeptLargeBytesMax = 2 << 20;  // of all larger ones: more than fits a cache is slower
 
   explicit BufferPool(std::size_t limit_bytes) : limit_bytes_(limit_bytes) {}
   ~BufferPool();
@@ -34,6 +39,8 @@ class BufferPool {
   // A block of at least `bytes`; `bytes` becomes its true size.
   [[nodiscard]] char* allocate(std::size_t& bytes);
   void release(char* block, std::size_t bytes) noexcept;
+  // Of blocks that nobody uses.
+  [[nodiscard]] std::size_t bytes_kept() const noexcept;
 
   // Any thread may read this.
   [[nodiscard]] std::size_t bytes_in_use() const noexcept { return bytes_in_use_; }
@@ -43,10 +50,11 @@ class BufferPool {
 
  private:
   friend class Buffer;
-  [[nodiscard]] std::vector<char*>* free_blocks_of(std::size_t bytes) noexcept;
+  [[nodiscard]] bool may_keep(std::size_t bytes) const noexcept;
 
-  std::vector<char*> free_small_blocks_;
-  std::vector<char*> free_blocks_;
+  // Of 2 KB, 16 KB, 32 KB, ... 512 KB.
+  std::array<std::vector<char*>, 1 + std::bit_width(kLargestBlockBytes / kBlockBytes)> kept_;
+  std::size_t kept_large_bytes_ = 0;
   Published<std::size_t> bytes_in_use_;
   std::size_t bytes_elsewhere_ = 0;
   std::size_t limit_bytes_;

@@ -2,8 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace pelikan {
 namespace {
@@ -17,6 +22,77 @@ TEST(Buffer, HoldsNoMemoryWhenEmpty) {
   buffer.append(std::string(BufferPool::kSmallBlockBytes, 'y'));
   EXPECT_EQ(pool.bytes_in_use(), BufferPool::kBlockBytes);
   buffer.reset();
+  EXPECT_EQ(pool.bytes_in_use(), 0u);
+}
+
+TEST(BufferPool, GivesBlocksOfTheSizesItKeeps) {
+  BufferPool pool(1 << 20);
+  const std::pair<std::size_t, std::size_t> sizes[] = {
+      {1, 2048},          {2048, 2048},       {2049, 16'384},     {16'384, 16'384},   {16'385, 32'768},
+      {100'000, 131'072}, {524'288, 524'288}, {524'289, 524'289}, {600'000, 600'000}, {1, 2048},
+  };
+  for (const auto& [wanted, given] : sizes) {
+    std::size_t bytes = wanted;
+    char* block = pool.allocate(bytes);
+    EXPECT_EQ(bytes, given) << wanted;
+    std::memset(block, 'x', bytes);  // for a sanitizer to see
+    EXPECT_EQ(pool.bytes_in_use(), given);
+    pool.release(block, bytes);
+    EXPECT_EQ(pool.bytes_in_use(), 0u);
+  }
+  EXPECT_EQ(pool.bytes_kept(), 2048u + 16'384 + 32'768 + 131'072 + 524'288);
+}
+
+TEST(BufferPool, GivesWhatItKeptLastFirst) {
+  BufferPool pool(1 << 20);
+  for (std::size_t bytes : {std::size_t{2048}, std::size_t{16'384}, std::size_t{262'144}}) {
+    char* first = pool.allocate(bytes);
+    char* second = pool.allocate(bytes);
+    pool.release(first, bytes);
+    pool.release(second, bytes);
+    EXPECT_EQ(pool.bytes_kept(), 2 * bytes);
+    char* again = pool.allocate(bytes);
+    EXPECT_EQ(again, second);
+    EXPECT_EQ(pool.bytes_kept(), bytes);
+    EXPECT_EQ(pool.allocate(bytes), first);
+    EXPECT_EQ(pool.bytes_kept(), 0u);
+    std::free(first);
+    std::free(second);
+  }
+}
+
+// Random sizes taken and given back in any order: never more kept than the limits, and all that is in use counted.
+TEST(BufferPool, KeepsAFewAndCountsAll) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  constexpr std::size_t kKeptMax =
+      BufferPool::kKeptBlocksMax * (BufferPool::kSmallBlockBytes + BufferPool::kBlockBytes) +
+      BufferPool::kKeptLargeBytesMax;
+  BufferPool pool(1 << 30);
+  std::vector<std::pair<char*, std::size_t>> taken;
+  std::size_t in_use = 0;
+  std::size_t kept_most = 0;
+  for (int step = 0; step < 20'000; ++step) {
+    const bool growing = step % 2'000 < 1'000;
+    if (taken.empty() || random() % 4 < (growing ? 3 : 1)) {
+      std::size_t bytes = 1 + random() % (std::size_t{1} << (random() % 21));
+      char* block = pool.allocate(bytes);
+      block[0] = block[bytes - 1] = 'x';
+      taken.emplace_back(block, bytes);
+      in_use += bytes;
+    } else {
+      std::swap(taken[random() % taken.size()], taken.back());
+      in_use -= taken.back().second;
+      pool.release(taken.back().first, taken.back().second);
+      taken.pop_back();
+    }
+    ASSERT_EQ(pool.bytes_in_use(), in_use);
+    ASSERT_LE(pool.bytes_kept(), kKeptMax);
+    kept_most = std::max(kept_most, pool.bytes_kept());
+  }
+  EXPECT_GT(kept_most, kKeptMax / 2);
+  for (const auto& [block, bytes] : taken) pool.release(block, bytes);
   EXPECT_EQ(pool.bytes_in_use(), 0u);
 }
 
