@@ -9,7 +9,7 @@ KEY_BYTES = 20
 ALLOWANCE_S, FILL_TIMEOUT_S = 30, 900
 MISSED_MAX = 0.01  # above, gets are cheaper than they should be
 LARGE_BYTES = 1_000
-FILL = ['--connections', 50, '--ratio', 'get:100', '--duration', '1ms', '--fill']
+FILL = ['--ratio', 'get:100', '--duration', '1ms', '--fill']
 
 
 class BenchError(Exception):
@@ -48,10 +48,23 @@ class Generator:
         return report, busy
 
     def fill(self, peer, keys, value_bytes, key_bytes=KEY_BYTES):
-        """Stores every key once. One at a time where memcached 1.6.18 leaves some of many unanswered."""
+        """Stores every key once."""
+        self.run(peer, [*FILL, *self.storing(peer, keys, value_bytes, key_bytes)], FILL_TIMEOUT_S)
+
+    def wear(self, peer, keys, value_bytes, written_bytes, seconds):
+        """Stores any of the keys, for so many seconds at a time, until so much has been written. As long as a server of
+        ours has memory that it has never used it writes there, and the kernel has yet to find each page."""
+        while written_bytes > 0:
+            report, _ = self.run(peer, ['--ratio', 'set:100', '--duration', f'{seconds * 1000:.0f}ms',
+                                        *self.storing(peer, keys, value_bytes, KEY_BYTES)], seconds + ALLOWANCE_S)
+            written_bytes -= max(report['requests'], 1) * (KEY_BYTES + value_bytes)
+
+    @staticmethod
+    def storing(peer, keys, value_bytes, key_bytes):
+        """One at a time where memcached 1.6.18 leaves some of many unanswered."""
         pipeline = 1 if peer.tls and value_bytes > LARGE_BYTES else 64
-        self.run(peer, [*FILL, '--pipeline', pipeline, '--keys', keys, '--key-size', key_bytes,
-                        '--value-size', value_bytes], FILL_TIMEOUT_S)
+        return ['--connections', 50, '--pipeline', pipeline, '--keys', keys, '--key-size', key_bytes,
+                '--value-size', value_bytes]
 
     def measure(self, peer, options, seconds):
         """One run of so many seconds; the numbers that are kept of it."""

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from . import memory
 from .generator import BenchError, Generator
-from .groups import Scale
+from .groups import ITEM_EXTRA_BYTES, Scale
 from .peers import Description, Peer, PeerError
 
 TROUBLE = (BenchError, PeerError, OSError)
-HEAP_ROOM = 2  # times what is stored
+HEAP_ROOM, HEAP_MB_MIN = 1.5, 256  # times what is stored, and in addition
 
 
 def say(text):
@@ -60,7 +60,8 @@ class Runner:
 
     def run(self, stage, wanted=lambda case, name: True):
         """The cells of a stage, of each case for each server that can do it and is `wanted` for it."""
-        places = {**self.places, 'memory_mb': HEAP_ROOM * stage.keys * (stage.value_bytes + 120) // 2**20 + 1024}
+        stored = stage.keys * (stage.value_bytes + ITEM_EXTRA_BYTES)
+        places = {**self.places, 'memory_mb': int(HEAP_ROOM * stored / 2**20) + HEAP_MB_MIN}
         with contextlib.ExitStack() as stack:
             turns = []  # (case, options, cell, peer or None)
             for description in self.descriptions:
@@ -91,6 +92,8 @@ class Runner:
             peer = stack.enter_context(Peer(description, places, self.core))
             if peer.stores:
                 self.generator.fill(peer, stage.keys, stage.value_bytes)
+                self.generator.wear(peer, stage.keys, stage.value_bytes,
+                                    self.scale.worn * places['memory_mb'] * 2**20, self.scale.seconds)
         except TROUBLE as error:
             failed = one_line(error)
             say(f'  {description.name}: {failed}')
