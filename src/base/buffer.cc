@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <iterator>
 #include <new>
 #include <utility>
 
@@ -17,50 +18,66 @@ std::size_t block_bytes(std::size_t bytes) {
   return bytes <= BufferPool::kLargestBlockBytes ? std::max(std::bit_ceil(bytes), BufferPool::kBlockBytes) : bytes;
 }
 
-// REQUIRES: `bytes` is what block_bytes() returned, and not above kLargestBlockBytes.
-std::size_t kept_index(std::size_t bytes) { return std::bit_width(bytes / BufferPool::kBlockBytes); }
-
 }  // namespace
 
 BufferPool::~BufferPool() {
-  for (const auto& blocks : kept_) {
-    for (char* block : blocks) std::free(block);
+  for (const auto* blocks : {&kept_small_, &kept_}) {
+    for (char* block : *blocks) std::free(block);
   }
+  for (const LargeBlock& block : kept_large_) std::free(block.data);
 }
 
 std::size_t BufferPool::bytes_kept() const noexcept {
-  return kept_[0].size() * kSmallBlockBytes + kept_[1].size() * kBlockBytes + kept_large_bytes_;
+  return kept_small_.size() * kSmallBlockBytes + kept_.size() * kBlockBytes + kept_large_bytes_;
 }
 
-bool BufferPool::may_keep(std::size_t bytes) const noexcept {
-  if (bytes <= kBlockBytes) return kept_[kept_index(bytes)].size() < kKeptBlocksMax;
-  return bytes <= kLargestBlockBytes && kept_large_bytes_ + bytes <= kKeptLargeBytesMax;
+char* BufferPool::take_kept(std::size_t bytes) noexcept {
+  if (bytes <= kBlockBytes) {
+    auto& kept = bytes == kSmallBlockBytes ? kept_small_ : kept_;
+    if (kept.empty()) return nullptr;
+    char* block = kept.back();
+    kept.pop_back();
+    return block;
+  }
+  const auto last = std::find_if(kept_large_.rbegin(), kept_large_.rend(),
+                                 [bytes](const LargeBlock& block) { return block.bytes == bytes; });
+  if (last == kept_large_.rend()) return nullptr;
+  char* block = last->data;
+  kept_large_.erase(std::next(last).base());
+  kept_large_bytes_ -= bytes;
+  return block;
 }
 
 char* BufferPool::allocate(std::size_t& bytes) {
   bytes = block_bytes(bytes);
   bytes_in_use_ += bytes;
-  if (bytes <= kLargestBlockBytes) {
-    if (auto& kept = kept_[kept_index(bytes)]; !kept.empty()) {
-      char* block = kept.back();
-      kept.pop_back();
-      if (bytes > kBlockBytes) kept_large_bytes_ -= bytes;
-      return block;
-    }
-  }
+  if (char* kept = take_kept(bytes)) return kept;
   auto* block = static_cast<char*>(std::malloc(bytes));
   if (block == nullptr) throw std::bad_alloc();
   return block;
 }
 
+// The oldest leave, whatever their size: other sizes may be needed now than a while ago.
+void BufferPool::keep_large(char* block, std::size_t bytes) noexcept {
+  kept_large_.push_back({block, bytes});
+  kept_large_bytes_ += bytes;
+  auto first_kept = kept_large_.begin();
+  for (; kept_large_bytes_ > kKeptLargeBytesMax; ++first_kept) {
+    kept_large_bytes_ -= first_kept->bytes;
+    std::free(first_kept->data);
+  }
+  kept_large_.erase(kept_large_.begin(), first_kept);
+}
+
 void BufferPool::release(char* block, std::size_t bytes) noexcept {
   bytes_in_use_ -= bytes;
-  if (!may_keep(bytes)) {
+  if (bytes > kBlockBytes && bytes <= kLargestBlockBytes) return keep_large(block, bytes);
+  auto& kept = bytes == kSmallBlockBytes ? kept_small_ : kept_;
+  if (bytes > kLargestBlockBytes || kept.size() >= kKeptBlocksMax) {
     std::free(block);
-    return;
+  } else {
+    kept.push_back(block);
   }
-  kept_[kept_index(bytes)].push_back(block);
-  if (bytes > kBlockBytes) kept_large_bytes_ += bytes;
 }
 
 void Buffer::reset() noexcept {

@@ -12,8 +12,6 @@
 //          another thread leaves its pool before and joins the other's after; on the way it may be read, not grown.
 #pragma once
 
-#include <array>
-#include <bit>
 #include <cstddef>
 #include <cstring>
 #include <string_view>
@@ -28,8 +26,9 @@ class BufferPool {
   static constexpr std::size_t kSmallBlockBytes = 2 * 1024;
   static constexpr std::size_t kBlockBytes = 16 * 1024;
   static constexpr std::size_t kLargestBlockBytes = 512 * 1024;
-  static constexpr std::size_t kKeptBlocksMax = 128;          // of 2 KB, and of 16 KB
-  static constexpr std::size_t kKeptLargeBytesMax = 2 << 20;  // of all larger ones: more than fits a cache is slower
+  static constexpr std::size_t kKeptBlocksMax = 128;  // of 2 KB, and of 16 KB
+  // Of all larger ones, those that were released last: more than fits a cache is slower.
+  static constexpr std::size_t kKeptLargeBytesMax = 2 << 20;
 
   explicit BufferPool(std::size_t limit_bytes) : limit_bytes_(limit_bytes) {}
   ~BufferPool();
@@ -50,10 +49,16 @@ class BufferPool {
 
  private:
   friend class Buffer;
-  [[nodiscard]] bool may_keep(std::size_t bytes) const noexcept;
+  struct LargeBlock {
+    char* data;
+    std::size_t bytes;
+  };
+  [[nodiscard]] char* take_kept(std::size_t bytes) noexcept;  // null: there is none
+  void keep_large(char* block, std::size_t bytes) noexcept;
 
-  // Of 2 KB, 16 KB, 32 KB, ... 512 KB.
-  std::array<std::vector<char*>, 1 + std::bit_width(kLargestBlockBytes / kBlockBytes)> kept_;
+  std::vector<char*> kept_small_;
+  std::vector<char*> kept_;
+  std::vector<LargeBlock> kept_large_;  // in the order of their release, 64 at most
   std::size_t kept_large_bytes_ = 0;
   Published<std::size_t> bytes_in_use_;
   std::size_t bytes_elsewhere_ = 0;

@@ -61,6 +61,21 @@ TEST(BufferPool, GivesWhatItKeptLastFirst) {
   }
 }
 
+// What a load of other sizes left behind makes room: else the blocks that are needed now would never be kept.
+TEST(BufferPool, KeepsTheLargeBlocksThatWereReleasedLast) {
+  BufferPool pool(1 << 30);
+  for (std::size_t bytes : {std::size_t{524'288}, std::size_t{32'768}, std::size_t{262'144}, std::size_t{524'288}}) {
+    const std::size_t count = BufferPool::kKeptLargeBytesMax / bytes;
+    std::vector<char*> blocks;
+    for (std::size_t i = 0; i < count; ++i) blocks.push_back(pool.allocate(bytes));
+    for (char* block : blocks) pool.release(block, bytes);
+    EXPECT_EQ(pool.bytes_kept(), BufferPool::kKeptLargeBytesMax);
+    for (auto block = blocks.rbegin(); block != blocks.rend(); ++block) EXPECT_EQ(pool.allocate(bytes), *block);
+    EXPECT_EQ(pool.bytes_kept(), 0u);
+    for (char* block : blocks) pool.release(block, bytes);
+  }
+}
+
 // Random sizes taken and given back in any order: never more kept than the limits, and all that is in use counted.
 TEST(BufferPool, KeepsAFewAndCountsAll) {
   const auto seed = std::random_device{}();
